@@ -1,0 +1,95 @@
+"""Frozen values that pass between the layers."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What a command on a machine answered; the names are testinfra's."""
+
+    command: str
+    exit_status: int
+    stdout_bytes: bytes = b""
+    stderr_bytes: bytes = b""
+
+    @property
+    def stdout(self) -> str:
+        return self.stdout_bytes.decode(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        return self.stderr_bytes.decode(errors="replace")
+
+    @property
+    def rc(self) -> int:
+        return self.exit_status
+
+    @property
+    def succeeded(self) -> bool:
+        return self.exit_status == 0
+
+    @property
+    def failed(self) -> bool:
+        return self.exit_status != 0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where and how a machine's SSH server is reached.
+
+    ``private_key`` is an OpenSSH private key (text); ``host_key`` is the public key that the
+    server must show, as in known_hosts without the host: ``ssh-ed25519 AAAA…``.
+    """
+
+    host: str
+    port: int
+    username: str
+    private_key: str = field(repr=False)
+    host_key: str
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something that exists because a run made it, and must go when the run is over.
+
+    ``kind`` is the source's own word (``process``, ``directory``, ``instance``, …) and ``id``
+    is what the source needs to find it again.
+    """
+
+    kind: str
+    id: str
+    source_type: str
+    build: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a build yields.
+
+    ``id`` is how its platform names it: a path for local images. ``size`` is in bytes;
+    ``checksum`` reads ``sha256:…``.
+    """
+
+    id: str
+    build: str
+    source_type: str
+    format: str
+    size: int
+    checksum: str
+    path: Path | None = None
+    stable_path: Path | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The image as JSON knows it."""
+        values = dataclasses.asdict(self)
+        values["properties"] = dict(self.properties)
+        return {k: str(v) if k.endswith("path") and v else v for k, v in values.items()}

@@ -1,0 +1,48 @@
+"""Build machine images with pytest; an image is taken only if its tests pass on the machine.
+
+The public names, imported when first used: pytest loads this package in every session.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.assertions import Host as Host
+    from harness.definition import build as build
+    from harness.errors import CommandError as CommandError
+    from harness.errors import CommandTimeoutError as CommandTimeoutError
+    from harness.errors import ConfigurationError as ConfigurationError
+    from harness.errors import HarnessError as HarnessError
+    from harness.machine import Machine as Machine
+    from harness.model import CommandResult as CommandResult
+    from harness.model import Image as Image
+    from harness.sources.base import Source as Source
+    from harness.sources.qemu import Qemu as Qemu
+
+_PUBLIC = {
+    "CommandError": "harness.errors",
+    "CommandResult": "harness.model",
+    "CommandTimeoutError": "harness.errors",
+    "ConfigurationError": "harness.errors",
+    "HarnessError": "harness.errors",
+    "Host": "harness.assertions",
+    "Image": "harness.model",
+    "Machine": "harness.machine",
+    "Qemu": "harness.sources.qemu",
+    "Source": "harness.sources.base",
+    "build": "harness.definition",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'harness' has no attribute {name!r}; it has {__all__}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,3 @@
+"""What the tests of the whole repository share."""
+
+pytest_plugins = ["pytester"]

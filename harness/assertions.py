@@ -1,0 +1,57 @@
+"""testinfra over a machine's connection: its API untouched, ours the transport below it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+# testinfra has no py.typed; what users see of it is typed by Host below.
+import testinfra.backend.base  # type: ignore[import-untyped]
+import testinfra.host  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from harness.model import CommandResult
+    from harness.sources.base import Connection
+
+    class Host(Protocol):
+        """testinfra's Host, as far as a type checker can know it; modules are Any."""
+
+        def run(self, command: str, *args: str) -> CommandResult: ...
+        def run_expect(self, expected: list[int], command: str, *args: str) -> CommandResult: ...
+        def run_test(self, command: str, *args: str) -> CommandResult: ...
+        def check_output(self, command: str, *args: str) -> str: ...
+        def exists(self, command: str) -> bool: ...
+        def find_command(self, command: str, extrapaths: tuple[str, ...] = ...) -> str: ...
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    Host = testinfra.host.Host
+
+DEFAULT_TIMEOUT = 300.0
+"""Seconds that one command of a test may take."""
+
+
+class Backend(testinfra.backend.base.BaseBackend):  # type: ignore[misc]  # untyped base, see above
+    """testinfra's commands, through the machine's long-lived shell."""
+
+    NAME = "harness"
+
+    def __init__(self, connection: Connection, build: str) -> None:
+        super().__init__(build)
+        self._connection = connection
+
+    def run(self, command: str, *args: str, **_: Any) -> Any:
+        line = self.get_command(command, *args)
+        answer = self._connection.execute(line, timeout=DEFAULT_TIMEOUT)
+        return self.result(
+            answer.exit_status, self.encode(line), answer.stdout_bytes, answer.stderr_bytes
+        )
+
+
+def host(connection: Connection, build: str) -> Host:
+    """A testinfra Host of its own for one machine: nothing is shared by address."""
+    backend = Backend(connection, build)
+    made: Host = testinfra.host.Host(backend)
+    backend.set_host(made)
+    return made

@@ -1,0 +1,141 @@
+"""The decorator that makes a build out of a function, and what hangs on the decorated object."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from harness.sources.base import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.assertions import Host
+
+ATTRIBUTE = "__harness_build__"
+
+
+class Machines(Protocol):
+    """Whoever runs the builds of a session: hands a test the host of its machine."""
+
+    def host(self, build: str) -> Host: ...
+
+
+MACHINES = pytest.StashKey[Machines]()
+"""In the config's stash while a session runs builds."""
+
+
+@dataclass(frozen=True)
+class BuildDefinition:
+    """A build as its author wrote it."""
+
+    name: str
+    function: Callable[..., None]
+    sources: tuple[Source, ...]
+    untested: bool = False
+
+    @property
+    def file(self) -> Path:
+        return Path(inspect.getfile(self.function)).resolve()
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What the function takes beside the machine: names of session fixtures."""
+        return tuple(inspect.signature(self.function).parameters)[1:]
+
+    def build_name(self, source: Source) -> str:
+        return f"{self.name}.{source_name(source)}"
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with it, a sentence each."""
+        takes = next(iter(inspect.signature(self.function).parameters), None)
+        if takes != "machine":
+            yield (
+                f"the build {self.name!r} takes {takes or 'nothing'!r} as its first argument: "
+                f"a build function is `def {self.name}(machine: harness.Machine) -> None`"
+            )
+        wrong = [s for s in self.sources if not isinstance(s, Source)]
+        if wrong or not self.sources:
+            yield (
+                f"the build {self.name!r} has {wrong[0] if wrong else 'no source'!r} "
+                "where a source belongs: write @harness.build(harness.Qemu(...)), calls included"
+            )
+            return
+        names = [source_name(s) for s in self.sources]
+        for name in sorted({n for n in names if names.count(n) > 1}):
+            yield (
+                f"the build {self.name!r} has {names.count(name)} sources named {name!r}: "
+                f'give each a name of its own, as in Qemu(..., name="{name}-2")'
+            )
+
+
+class BuildFixture(Protocol):
+    """What `build` returns: a pytest fixture; only tests may use it, by its name."""
+
+    __name__: str
+
+
+def build(
+    *sources: Source, untested: bool = False
+) -> Callable[[Callable[..., None]], BuildFixture]:
+    """Make a build out of a function that provisions a machine.
+
+    The decorated function becomes a module-scoped pytest fixture: in tests it is a testinfra
+    `Host` of the provisioned machine, once for each source. The image is taken after the last
+    test of the module that uses it, and only if all of them passed.
+
+    Beside ``machine`` the function may take unparametrised session fixtures, by name.
+
+    Args:
+        sources: where machines come from; their names must differ (``Qemu(name=...)``).
+        untested: allow an image although no test uses the build. Default: no test, no image.
+
+    Raises:
+        ConfigurationError: at collection, in a sentence, where a build cannot work.
+
+    Example:
+        ```python
+        @harness.build(harness.Qemu(base="debian-12"))
+        def web(machine: harness.Machine) -> None:
+            machine.shell("apt-get update", "apt-get install -y nginx", sudo=True)
+
+        def test_nginx_is_running(web: harness.Host) -> None:
+            assert web.service("nginx").is_running
+        ```
+    """
+
+    def decorate(function: Callable[..., None]) -> BuildFixture:
+        definition = BuildDefinition(function.__name__, function, sources, untested)
+
+        def fixture(request: pytest.FixtureRequest) -> Any:
+            machines = request.config.stash.get(MACHINES, None)
+            if machines is None:
+                pytest.skip("no machine is booted by --setup-only")
+            return machines.host(definition.build_name(request.param))
+
+        fixture.__doc__ = function.__doc__
+        fixture.__module__ = function.__module__
+        made = pytest.fixture(
+            scope="module", params=sources, ids=source_name, name=definition.name
+        )(fixture)
+        setattr(made, ATTRIBUTE, definition)
+        return made
+
+    return decorate
+
+
+def source_name(source: Source) -> str:
+    """A source's name: its ``name``, or its type."""
+    if not isinstance(source, Source):
+        return repr(source)
+    return source.name or source.type
+
+
+def definition_of(thing: object) -> BuildDefinition | None:
+    """The build behind a decorated object; None for anything else."""
+    found = getattr(thing, "__dict__", {}).get(ATTRIBUTE)
+    return found if isinstance(found, BuildDefinition) else None

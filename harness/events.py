@@ -1,0 +1,95 @@
+"""What happens in a run, as frozen events, and the dispatcher that hands them to its readers.
+
+The lifecycle tells; reports, logs and the terminal listen. Neither knows the other.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from harness.model import Image
+
+
+@dataclass(frozen=True)
+class Event:
+    build: str
+
+
+@dataclass(frozen=True)
+class BuildStarted(Event):
+    """A build was put to work; ``inputs`` is what its image is made from."""
+
+    file: str
+    source_type: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MachineLaunched(Event):
+    machine_id: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StageFinished(Event):
+    """``error`` is None where the stage did what it should."""
+
+    stage: str
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Output(Event):
+    """A piece of what a machine printed; ``stream`` is command, stdout, stderr or console."""
+
+    stream: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Notice(Event):
+    """A line that a person should see, whatever the verbosity."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class TestFinished(Event):
+    """``outcome``: passed, failed, skipped, xfailed, xpassed or not run."""
+
+    __test__ = False
+
+    nodeid: str
+    outcome: str
+    seconds: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class BuildFinished(Event):
+    """The build is over and its machine is gone; ``reason`` says why there is no image."""
+
+    image: Image | None
+    reason: str = ""
+
+
+class Dispatcher:
+    """Hands each event to every reader, one event at a time, from whichever thread it comes."""
+
+    def __init__(self) -> None:
+        self._readers: list[Callable[[Event], None]] = []
+        self._lock = threading.RLock()
+
+    def subscribe(self, reader: Callable[[Event], None]) -> None:
+        self._readers.append(reader)
+
+    def emit(self, event: Event) -> None:
+        with self._lock:
+            for reader in self._readers:
+                reader(event)

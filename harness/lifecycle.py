@@ -1,0 +1,258 @@
+"""One build, from boot to destroy.
+
+The build lives in a thread of its own. It boots, connects and provisions, then tells its listener
+and waits for a word: `take_image` after its tests have passed, else `release`. Whatever happens,
+what it created is removed before the thread ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from harness import assertions, cloud_init, seal
+from harness.definition import source_name
+from harness.errors import CancelledError
+from harness.events import (
+    BuildFinished,
+    BuildStarted,
+    MachineLaunched,
+    Notice,
+    StageFinished,
+    TestFinished,
+)
+from harness.machine import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from harness.definition import BuildDefinition
+    from harness.gate import Gate
+    from harness.model import Image
+    from harness.sources.base import Connection, Context, Instance, Source
+
+PROVISION_STAGES = ("boot", "connect", "provision")
+IMAGE_STAGES = ("seal", "capture", "verify")
+
+
+class State(Enum):
+    """Where a build is, as far as others need to know."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    READY = "ready"
+    """Provisioned: its tests may run."""
+    FAILED = "failed"
+    """Not provisioned; ``error`` says why."""
+    FINISHED = "finished"
+    """Over: its machine is gone, ``image`` is there or ``reason`` says why not."""
+
+
+class BuildRun:
+    """One build in one session."""
+
+    def __init__(
+        self,
+        definition: BuildDefinition,
+        source: Source,
+        gate: Gate,
+        context: Context,
+        *,
+        hold_on_failure: bool = False,
+    ) -> None:
+        self.name = definition.build_name(source)
+        self.definition = definition
+        self.source = source
+        self.gate = gate
+        self.context = context
+        self.state = State.WAITING
+        self.error: BaseException | None = None
+        self.error_shown = False
+        self.failed_stage = "the start"
+        self.image: Image | None = None
+        self.reason = ""
+        self.machine: Machine | None = None
+        self.host: assertions.Host | None = None
+        self.seconds: dict[str, float] = {}
+        self._hold_on_failure = hold_on_failure
+        self._word = threading.Event()
+        self._take = False
+        self._listener: Callable[[BuildRun], None] = lambda _: None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def machine_id(self) -> str:
+        return self.machine.id if self.machine else ""
+
+    # What the main thread says
+
+    def start(self, arguments: Mapping[str, Any], listener: Callable[[BuildRun], None]) -> None:
+        """Set off; ``listener`` is called, in the build's thread, with each new state."""
+        self._listener = listener
+        self.state = State.RUNNING
+        self._begin()
+        # A daemon: a stuck system call must not keep a cancelled session from ending.
+        self._thread = threading.Thread(
+            target=self._live, args=(arguments,), name=f"build {self.name}", daemon=True
+        )
+        self._thread.start()
+
+    def never_start(self, reason: str = "", error: BaseException | None = None) -> None:
+        """It is over before it began: nothing wants its machine, or its fixtures failed."""
+        self.reason, self.error = reason, error
+        self._begin()
+        self._finish()
+
+    def decide(self) -> None:
+        """Its tests are over: take the image if the gate is open, else let the machine go."""
+        refusal = self.gate.refusal(self.machine_id) if self.host else ""
+        if refusal or not self.host:
+            self.release(refusal)
+            return
+        self._take = True
+        self._word.set()
+
+    def release(self, reason: str) -> None:
+        """There will be no image: let the machine go."""
+        self.reason = self.reason or reason
+        self._word.set()
+
+    def report_tests(self) -> None:
+        """Tell the readers what became of each of the build's tests."""
+        for nodeid, record in self.gate.results(self.machine_id).items():
+            self._emit(
+                TestFinished(self.name, nodeid, record.outcome, record.seconds, record.reason)
+            )
+
+    def join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+    # What happens in its thread
+
+    def _live(self, arguments: Mapping[str, Any]) -> None:
+        try:
+            with contextlib.ExitStack() as undo:
+                self._stages(arguments, undo)
+        except CancelledError as error:
+            self.error = self.error or error
+        except BaseException as error:  # noqa: BLE001 - reported at the item that it belongs to
+            self.error = self.error or error
+        finally:
+            self._finish()
+
+    def _stages(self, arguments: Mapping[str, Any], undo: contextlib.ExitStack) -> None:
+        instance = self._boot(undo)
+        connection = self._connect(instance, undo)
+        try:
+            self._provision(instance, connection, arguments)
+        except Exception as error:
+            self._hold(error)
+            raise
+        self._tell(State.READY)
+        self._wait_for_word()
+        if self._take:
+            self.image = self._take_image(instance, connection)
+
+    def _boot(self, undo: contextlib.ExitStack) -> Instance:
+        launched: list[Instance] = []
+        undo.callback(lambda: self._destroy(launched))
+        with self._stage("boot"):
+            launched.append(self.source.launch(self.context))
+        instance = launched[0]
+        self._emit(MachineLaunched(self.name, instance.id, instance.inputs))
+        return instance
+
+    def _connect(self, instance: Instance, undo: contextlib.ExitStack) -> Connection:
+        with self._stage("connect"):
+            connection = self.source.connect(instance, self.context)
+            undo.callback(connection.close)
+            cloud_init.wait(connection, self.name)
+        return connection
+
+    def _provision(
+        self, instance: Instance, connection: Connection, arguments: Mapping[str, Any]
+    ) -> None:
+        self.machine = Machine(instance.id, self.source, connection, self.context)
+        with self._stage("provision"):
+            self.definition.function(self.machine, **arguments)
+            connection.renew()
+        self.host = assertions.host(connection, self.name)
+
+    def _take_image(self, instance: Instance, connection: Connection) -> Image:
+        assert self.machine is not None
+        with self._stage("seal"):
+            seal.seal(self.machine, instance.public_key)
+            self.source.stop(instance, connection, self.context)
+        with self._stage("capture"):
+            candidate = self.source.capture(instance, self.context)
+        # Here a verify stage will boot the candidate before anybody can see it.
+        return self.source.publish(candidate, self.context)
+
+    def _destroy(self, launched: list[Instance]) -> None:
+        try:
+            with self._stage("destroy"):
+                self.source.destroy(launched[0] if launched else None, self.context)
+        except Exception as error:  # noqa: BLE001 - the journal knows what is left; say so, go on
+            self._emit(
+                Notice(self.name, f"left behind, the next run will try to remove it: {error}")
+            )
+
+    def _hold(self, error: BaseException) -> None:
+        """Keep the machine until the failure has been looked at (``--pdb``)."""
+        if not self._hold_on_failure or isinstance(error, CancelledError):
+            return
+        self.error = error
+        self._tell(State.FAILED)
+        self._wait_for_word()
+
+    def _wait_for_word(self) -> None:
+        while not self._word.wait(0.1):
+            self.context.cancel.check()
+        self.context.cancel.check()
+
+    def _finish(self) -> None:
+        self.reason = "" if self.image else self.reason or self._why_no_image()
+        self._emit(BuildFinished(self.name, self.image, self.reason))
+        self._tell(State.FINISHED)
+
+    def _why_no_image(self) -> str:
+        if isinstance(self.error, CancelledError):
+            return "the run was stopped: no image was taken"
+        if self._take:
+            return f"no image was taken: {self.error}"
+        return f"{self.name} was not provisioned: no image was taken"
+
+    def _begin(self) -> None:
+        self._emit(
+            BuildStarted(
+                self.name,
+                file=str(self.definition.file),
+                source_type=self.source.type,
+                inputs={"name": source_name(self.source), **self.source.options()},
+            )
+        )
+
+    def _tell(self, state: State) -> None:
+        self.state = state
+        self._listener(self)
+
+    def _emit(self, event: Any) -> None:
+        self.context.events.emit(event)
+
+    @contextlib.contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        started, failure = time.monotonic(), None
+        try:
+            yield
+        except BaseException as error:
+            failure = str(error) or type(error).__name__
+            if self.error is None:
+                self.failed_stage = name
+            raise
+        finally:
+            self.seconds[name] = time.monotonic() - started
+            self._emit(StageFinished(self.name, name, self.seconds[name], failure))

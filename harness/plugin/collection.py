@@ -1,0 +1,250 @@
+"""From a module with builds to items: its stages beside its tests, in their order.
+
+Stage items live in a collector of their own beside the module's. So pytest's own rule, that
+whatever the next item does not need is finalised, ends every fixture of the module before the
+image is taken.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.definition import BuildDefinition, definition_of, source_name
+from harness.plugin.items import BUILD, ImageItem, ProvisionItem, StageItem
+from harness.sources.base import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+CONFTEST_BUILDS = pytest.StashKey[list[str]]()
+BUILDS = pytest.StashKey[dict[str, "CollectedBuild"]]()
+
+
+class CollectedBuild:
+    """A build as collection found it: one source, and all the tests that it must pass."""
+
+    def __init__(self, definition: BuildDefinition, source: Source, file: BuildFile) -> None:
+        self.name = definition.build_name(source)
+        self.definition = definition
+        self.source = source
+        self.file = file
+        self.tests = [i.nodeid for i in file.items if i.stash.get(BUILD, None) == self.name]
+
+    def function_item(self) -> pytest.Function:
+        """A hidden item through which pytest resolves what the build function takes."""
+        call = functools.partial(self.definition.function, machine=None)
+        item = pytest.Function.from_parent(
+            self.file.module, name=f"{self.definition.name}[{self.name}]", callobj=call
+        )
+        # Of the fixtures that apply by themselves only the session's: the module's are its tests'.
+        wanted = self.definition.arguments
+        item.fixturenames = [n for n in item.fixturenames if n in wanted or _is_session(item, n)]
+        return item
+
+
+class BuildFile(pytest.File):
+    """The builds of one module."""
+
+    module: pytest.Module
+    items: list[pytest.Item]
+
+    def collect(self) -> Iterable[pytest.Collector]:
+        try:
+            names = vars(self.module.obj)
+        except (pytest.Collector.CollectError, Exception):  # noqa: BLE001
+            return []  # the module itself reports why it cannot be imported
+        definitions = {id(d): d for v in names.values() if (d := definition_of(v))}.values()
+        if not definitions:
+            return []
+        if hasattr(self.config, "workerinput"):
+            raise self.CollectError("builds do not run under pytest-xdist yet: leave out -n")
+        for problem in _problems(definitions, self.path):
+            raise self.CollectError(problem)
+        _collect_once(self.module)
+        self.items = list(_walk(self.module))
+        for problem in self._assign_tests({d.name: d for d in definitions}):
+            raise self.CollectError(problem)
+        return [self._build(definition) for definition in definitions]
+
+    def _build(self, definition: BuildDefinition) -> Build:
+        # Here and not in Build, which nobody collects where only a test was asked for.
+        builds = [CollectedBuild(definition, source, self) for source in definition.sources]
+        for problem in _argument_problems(builds[0]):
+            raise self.CollectError(problem)
+        known = self.config.stash.setdefault(BUILDS, {})
+        for build in builds:
+            other = known.setdefault(build.name, build)
+            if other.file.path != self.path:
+                raise self.CollectError(
+                    f"two builds are named {build.name}: in {other.file.nodeid} and in "
+                    f"{self.nodeid}; rename one of the functions"
+                )
+            known[build.name] = build
+        return Build.from_parent(self, name=definition.name, builds=builds)
+
+    def _assign_tests(self, definitions: dict[str, BuildDefinition]) -> Iterator[str]:
+        """Tell each test which build it belongs to; a sentence for each that has no answer."""
+        for item in self.items:
+            params = getattr(getattr(item, "callspec", None), "params", {})
+            used = [n for n, p in params.items() if n in definitions and isinstance(p, Source)]
+            if len(used) > 1:
+                yield (
+                    f"{item.nodeid} uses the builds {' and '.join(sorted(used))}: a test proves "
+                    "one machine; write a test for each, or one build with several sources"
+                )
+            for name in used:
+                build = definitions[name].build_name(params[name])
+                item.stash[BUILD] = build
+                item.extra_keyword_matches.update((name, build))
+
+
+class Build(pytest.Collector):
+    """The stages of one build."""
+
+    builds: list[CollectedBuild]
+
+    @classmethod
+    def from_parent(cls, parent: Any, *, name: str, builds: list[CollectedBuild]) -> Any:
+        made = super().from_parent(parent, name=name)
+        made.builds = builds
+        return made
+
+    def collect(self) -> Iterable[pytest.Item]:
+        assert isinstance(self.parent, BuildFile)
+        names = {b.name for b in self.builds}
+        items: list[pytest.Item] = [self._stage(ProvisionItem, b) for b in self.builds]
+        if self._is_asked_for_by_name():
+            items += [i for i in self.parent.items if i.stash.get(BUILD, None) in names]
+        return items + [self._stage(ImageItem, b) for b in self.builds]
+
+    def _stage(self, kind: type[StageItem], build: CollectedBuild) -> StageItem:
+        name = f"{kind.stage}[{source_name(build.source)}]"
+        item = kind.from_parent(self, name=name, nodeid=f"{self.nodeid}::{name}")
+        item.stash[BUILD] = build.name
+        item.extra_keyword_matches.update((build.definition.name, build.name))
+        return item
+
+    def _is_asked_for_by_name(self) -> bool:
+        """Whether an argument reads ``file.py::web``, which means the whole build."""
+        here = self.config.invocation_params.dir
+        asked = (arg.partition("::") for arg in self.config.args)
+        return any(rest == self.name and (here / p).resolve() == self.path for p, _, rest in asked)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(
+    file_path: Path, parent: pytest.Collector
+) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    collectors = yield
+    for node in collectors:
+        # A module of tests, not of doctests, which derives from it.
+        if isinstance(node, pytest.Module) and type(node).collect is pytest.Module.collect:
+            file = BuildFile.from_parent(parent, path=file_path)
+            file.module = node
+            return [file, *collectors]  # first: it must see the module before it is collected
+    return collectors
+
+
+def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager) -> None:
+    """Note builds in a conftest.py, which no test module could own."""
+    file = getattr(plugin, "__file__", None)
+    if file is None or Path(file).name != "conftest.py":
+        return
+    config = manager.getplugin("pytestconfig")
+    for value in list(vars(plugin).values()):
+        if definition := definition_of(value):
+            config.stash.setdefault(CONFTEST_BUILDS, []).append(
+                f"{file}: the build {definition.name!r} is in a conftest.py; "
+                "a build lives in the test module that uses it: move it there"
+            )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if problems := config.stash.get(CONFTEST_BUILDS, None):
+        raise pytest.UsageError(*problems)
+    items[:] = dict.fromkeys(items)  # a whole build's tests may also have been named themselves
+
+
+class Order:
+    """Puts each build's items together, after everybody else has had their say."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        groups: dict[str | None, list[pytest.Item]] = {}
+        for item in items:
+            groups.setdefault(item.stash.get(BUILD, None), []).append(item)
+        plain = groups.pop(None, [])
+        items[:] = plain + [i for g in groups.values() for i in sorted(g, key=_position)]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Order())
+
+
+def _position(item: pytest.Item) -> int:
+    return item.position if isinstance(item, StageItem) else 1
+
+
+def _problems(definitions: Iterable[BuildDefinition], path: Path) -> Iterator[str]:
+    for definition in definitions:
+        if definition.file != path.resolve():
+            yield (
+                f"{path}: the build {definition.name!r} is imported from {definition.file}; "
+                "a build lives in the test module that uses it: move the tests there"
+            )
+        yield from (f"{path}: {problem}" for problem in definition.problems())
+
+
+def _argument_problems(build: CollectedBuild) -> Iterator[str]:
+    """Whether pytest can resolve what the build function takes, before any machine is there."""
+    definition, item = build.definition, build.function_item()
+    where = f"{build.file.path}: the build {definition.name!r}"
+    for name in definition.arguments:
+        if not item._fixtureinfo.name2fixturedefs.get(name):  # noqa: SLF001 - pytest has no other
+            yield f"{where} takes {name!r}, and there is no fixture of that name"
+        elif not _is_session(item, name):
+            yield (
+                f"{where} takes the fixture {name!r}, whose scope is not the session: "
+                "a build function may take session fixtures only"
+            )
+    for name in item.fixturenames:
+        fixtures = item._fixtureinfo.name2fixturedefs.get(name, ())  # noqa: SLF001 - as above
+        if any(f.params for f in fixtures):
+            yield (
+                f"{where} depends on the parametrized fixture {name!r}: "
+                "write a source for each variant instead, @harness.build(Qemu(name=...), ...)"
+            )
+
+
+def _is_session(item: pytest.Function, name: str) -> bool:
+    fixtures = item._fixtureinfo.name2fixturedefs.get(name)  # noqa: SLF001 - as above
+    return bool(fixtures) and fixtures[-1].scope == "session"
+
+
+def _collect_once(collector: pytest.Collector) -> None:
+    """Let a collector make its nodes once, whoever asks: pytest registers fixtures each time."""
+    original = collector.collect
+
+    @functools.cache
+    def nodes() -> tuple[pytest.Item | pytest.Collector, ...]:
+        made = tuple(original())
+        for node in made:
+            if isinstance(node, pytest.Collector):
+                _collect_once(node)
+        return made
+
+    collector.collect = nodes  # type: ignore[method-assign]  # this one node's, on purpose
+
+
+def _walk(collector: pytest.Collector) -> Iterator[pytest.Item]:
+    """Every item below a collector, whatever was selected."""
+    for node in collector.collect():
+        if isinstance(node, pytest.Item):
+            yield node
+        else:
+            yield from _walk(node)

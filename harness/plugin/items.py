@@ -1,0 +1,132 @@
+"""The items of a build's stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from harness.errors import CommandError, CommandTimeoutError, HarnessError
+from harness.reports import log
+
+if TYPE_CHECKING:
+    from harness.lifecycle import BuildRun
+
+BUILD = pytest.StashKey[str]()
+"""The name of the build that an item belongs to."""
+RUN = pytest.StashKey["BuildRun"]()
+"""Its run, once the session has one."""
+
+
+class NoImage(Exception):  # noqa: N818 - a verdict, not a fault
+    """Why an image item fails: shown as this sentence alone."""
+
+
+class NotProvisioned(pytest.fail.Exception):
+    """Why a test of a build without a machine was not run."""
+
+
+class StageItem(pytest.Item):
+    """A stage of a build, as pytest sees it. The work is done in the build's thread."""
+
+    stage: ClassVar[str]
+    position: ClassVar[int]
+
+    @property
+    def build(self) -> str:
+        return self.stash[BUILD]
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        return self.path, None, self.name
+
+    def seconds(self) -> float:
+        """How long the stage really took."""
+        raise NotImplementedError
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, NoImage):
+            return str(excinfo.value)
+        run = self.stash.get(RUN, None)
+        if run is not None and isinstance(excinfo.value, HarnessError):
+            return failure_text(run, excinfo.value)
+        if run is not None:
+            excinfo.traceback = excinfo.traceback.cut(path=run.definition.file)
+        return super().repr_failure(excinfo, style)
+
+
+class ProvisionItem(StageItem):
+    """Boot, connect and provision."""
+
+    stage = "provision"
+    position = 0
+
+    def runtest(self) -> None:
+        run = self.stash[RUN]
+        if run.error is not None:
+            run.error_shown = True
+            raise run.error
+
+    def seconds(self) -> float:
+        from harness.lifecycle import PROVISION_STAGES
+
+        taken = self.stash[RUN].seconds
+        return sum(taken.get(stage, 0.0) for stage in PROVISION_STAGES)
+
+
+class ImageItem(StageItem):
+    """The gate's verdict, and what was taken behind it."""
+
+    stage = "image"
+    position = 2
+
+    def runtest(self) -> None:
+        run = self.stash[RUN]
+        if run.image is None:
+            if run.error is not None and not run.error_shown:
+                run.error_shown = True
+                raise run.error
+            raise NoImage(f"{run.name}: {run.reason}")
+        self.user_properties += image_properties(run)
+
+    def seconds(self) -> float:
+        from harness.lifecycle import IMAGE_STAGES
+
+        taken = self.stash[RUN].seconds
+        return sum(taken.get(stage, 0.0) for stage in IMAGE_STAGES)
+
+
+def image_properties(run: BuildRun) -> list[tuple[str, object]]:
+    """What JUnit says of an image; strings and numbers only, since xdist carries no others."""
+    assert run.image is not None
+    image = run.image
+    facts = {
+        "build": run.name,
+        "source_type": image.source_type,
+        "image_id": image.id,
+        "image_checksum": image.checksum,
+        "image_size": image.size,
+        "image_format": image.format,
+        **{k: str(v) for k, v in image.properties.items()},
+        **{f"seconds_{stage}": round(taken, 3) for stage, taken in run.seconds.items()},
+    }
+    return list(facts.items())
+
+
+def failure_text(run: BuildRun, error: BaseException) -> str:
+    """A failure of ours as a person wants to read it: where in the build's file, and what."""
+    lines = [f"{run.name}: {run.failed_stage} failed{_where(run, error)}"]
+    command = isinstance(error, (CommandError, CommandTimeoutError))
+    lines += [f"{'$ ' if command else ''}{error}", f"log: {log.relative_path(run.name)}"]
+    return "\n".join(lines)
+
+
+def _where(run: BuildRun, error: BaseException) -> str:
+    """The last line of the user's own file on the way to the error."""
+    line, traceback = None, error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if Path(code.co_filename).resolve() == run.definition.file:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return f" at {run.definition.file.name}:{line}" if line else ""

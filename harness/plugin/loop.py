@@ -1,0 +1,154 @@
+"""The run loop: each build's items as it becomes ready."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.plugin.collection import BUILDS
+from harness.plugin.items import BUILD, ImageItem, ProvisionItem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+    from harness.lifecycle import BuildRun
+    from harness.plugin.collection import CollectedBuild
+    from harness.plugin.session import BuildSession
+
+_NOTHING_TESTED = "none of its tests was selected"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Take over where builds are selected; else leave everything to pytest."""
+    option = session.config.option
+    names = dict.fromkeys(b for i in session.items if (b := i.stash.get(BUILD, None)))
+    if not names or option.collectonly or option.setuponly or option.setupplan:
+        return None
+    if session.testsfailed and not option.continue_on_collection_errors:
+        return None  # pytest's own loop says so
+
+    from harness.plugin import junit
+    from harness.plugin.session import BuildSession
+
+    known = session.config.stash[BUILDS]
+    builds = [known[name] for name in names]
+    with stop_on_termination(), BuildSession(session.config, builds) as build_session:
+        junit.write_by_default(session)
+        Loop(session, build_session, builds).run()
+    return True
+
+
+class Loop:
+    """One session's items, in the order in which their builds become ready."""
+
+    def __init__(
+        self, session: pytest.Session, builds: BuildSession, collected: Sequence[CollectedBuild]
+    ) -> None:
+        self._session = session
+        self._builds = builds
+        self._collected = collected
+        self._groups: dict[str | None, list[pytest.Item]] = {}
+        for item in session.items:
+            self._groups.setdefault(item.stash.get(BUILD, None), []).append(item)
+        builds.adopt(session.items)
+        # The next item whenever the real one is not known yet: only the session's fixtures stay.
+        self._boundary = Boundary.from_parent(session, name="boundary", nodeid="boundary")
+
+    def run(self) -> None:
+        try:
+            self._start_builds()
+            self._run_items(self._groups.get(None, []))
+            self._run_builds()
+        except BaseException:
+            self._builds.cancel.cancel()
+            self._finalise()
+            raise
+
+    def _start_builds(self) -> None:
+        for build in self._collected:
+            run = self._builds.runs[build.name]
+            if all(isinstance(i, ImageItem) for i in self._groups[run.name]):
+                self._builds.scheduler.skip(run, f"{_NOTHING_TESTED}: no image was taken")
+                continue
+            try:
+                arguments = self._arguments(build)
+            except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:  # noqa: BLE001
+                self._builds.scheduler.fail(run, error)
+            else:
+                self._builds.scheduler.start(run, arguments)
+
+    def _arguments(self, build: CollectedBuild) -> dict[str, Any]:
+        """What the build function takes, resolved by pytest on the main thread."""
+        item = build.function_item()
+        try:
+            item.ihook.pytest_runtest_setup(item=item)
+            return {name: item.funcargs[name] for name in build.definition.arguments}
+        finally:
+            item.ihook.pytest_runtest_teardown(item=item, nextitem=self._boundary)
+
+    def _run_builds(self) -> None:
+        tested = set()
+        for run, finished in self._builds.scheduler.news():
+            if run.name not in tested:
+                tested.add(run.name)
+                self._test(run)
+            if finished:
+                self._run_items(self._of(run, ImageItem))
+
+    def _test(self, run: BuildRun) -> None:
+        items = self._groups[run.name]
+        try:
+            self._run_items([i for i in items if not isinstance(i, ImageItem)])
+        finally:
+            run.report_tests()
+        if self._of(run, ImageItem):
+            run.decide()
+        else:
+            run.release(f"image[{run.name.partition('.')[2]}] was not selected")
+
+    def _of(self, run: BuildRun, kind: type[pytest.Item]) -> list[pytest.Item]:
+        return [i for i in self._groups[run.name] if isinstance(i, kind)]
+
+    def _run_items(self, items: Sequence[pytest.Item]) -> None:
+        for item, after in itertools.pairwise([*items, self._boundary]):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            if self._session.shouldfail:
+                raise self._session.Failed(self._session.shouldfail)
+            if self._session.shouldstop:
+                raise self._session.Interrupted(self._session.shouldstop)
+
+    def _finalise(self) -> None:
+        """End the fixtures of an interrupted test; what they say no longer matters."""
+        item = self._boundary
+        with contextlib.suppress(Exception, pytest.fail.Exception, pytest.skip.Exception):
+            item.ihook.pytest_runtest_teardown(item=item, nextitem=item)
+
+
+class Boundary(pytest.Item):
+    """The item between two builds; never run."""
+
+    def runtest(self) -> None: ...
+
+
+@contextlib.contextmanager
+def stop_on_termination() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the session as Ctrl-C does; pytest by itself would just die."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)
+        pytest.exit(f"stopped by {signal.Signals(number).name}", returncode=128 + number)
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,110 @@
+"""One pytest session's builds: what they share, and the way in and out."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness import journal, reaper
+from harness.definition import MACHINES
+from harness.cancel import CancelToken
+from harness.errors import HarnessError
+from harness.events import Dispatcher, Notice
+from harness.gate import Gate
+from harness.journal import Journal
+from harness.lifecycle import BuildRun
+from harness.plugin.items import RUN, NotProvisioned, StageItem
+from harness.plugin.results import Results
+from harness.reports import log, manifest, terminal
+from harness.scheduler import Scheduler
+from harness.sources.base import Context
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from harness.assertions import Host
+    from harness.plugin.collection import CollectedBuild
+
+
+class BuildSession:
+    """The runs of a session's selected builds; a context that leaves nothing behind."""
+
+    def __init__(self, config: pytest.Config, builds: list[CollectedBuild]) -> None:
+        self.config = config
+        self.started = int(time.time())
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self.started))
+        self.run_id = f"{stamp}-{secrets.token_hex(3)}"
+        self.cancel = CancelToken()
+        self.events = Dispatcher()
+        self.journal = Journal(journal.directory() / f"{self.run_id}.jsonl")
+        self.runs = {b.name: self._run(b) for b in builds}
+        self.scheduler = Scheduler(list(self.runs.values()), self.cancel)
+        self.manifest = manifest.Manifest(config.rootpath, self.run_id)
+
+    def __enter__(self) -> BuildSession:
+        try:
+            self._validate()
+        except BaseException:
+            self.journal.close()
+            raise
+        for reader in (
+            log.Logs(self.config.rootpath),
+            self.manifest,
+            terminal.Terminal(self.config),
+        ):
+            self.events.subscribe(reader)
+        self.config.stash[MACHINES] = self
+        self.config.pluginmanager.register(Results(self.runs, self.manifest))
+        for line in reaper.reap(journal.directory()):
+            self.events.emit(Notice("", line))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.scheduler.close()
+        self.journal.close()
+
+    def host(self, build: str) -> Host:
+        """What the build's fixture is in tests."""
+        run = self.runs[build]
+        if run.host is None:
+            raise NotProvisioned(f"not run: {run.name} was not provisioned", pytrace=False)
+        return run.host
+
+    def adopt(self, items: list[pytest.Item]) -> None:
+        """Give each stage item its run."""
+        for item in items:
+            if isinstance(item, StageItem):
+                item.stash[RUN] = self.runs[item.build]
+
+    def _run(self, build: CollectedBuild) -> BuildRun:
+        context = Context(
+            build=build.name,
+            run_id=self.run_id,
+            started=self.started,
+            root=self.config.rootpath,
+            directory=build.file.path.parent,
+            journal=self.journal,
+            cancel=self.cancel,
+            events=self.events,
+        )
+        gate = Gate(build.tests, untested=build.definition.untested)
+        hold = bool(self.config.getoption("usepdb", default=False))
+        return BuildRun(build.definition, build.source, gate, context, hold_on_failure=hold)
+
+    def _validate(self) -> None:
+        problems = []
+        for run in self.runs.values():
+            try:
+                run.source.validate(run.context)
+            except HarnessError as error:
+                problems.append(f"{run.name}: {error}")
+        if problems:
+            raise pytest.UsageError(*problems)

@@ -1,0 +1,39 @@
+"""What a killed run left behind → gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.journal import abandoned
+from harness.sources import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from harness.journal import Journal
+
+
+def reap(where: Path) -> Iterator[str]:
+    """Remove what dead runs left, and tell of each thing in a line.
+
+    What cannot be removed stays in its journal, so that the next run tries again.
+    """
+    for journal in abandoned(where):
+        try:
+            yield from _reap(journal)
+        finally:
+            journal.close()
+
+
+def _reap(journal: Journal) -> Iterator[str]:
+    for resource in journal.outstanding():
+        what = f"{resource.kind} {resource.id} of {resource.build}, run {journal.run_id}"
+        try:
+            existed = registry.source_class(resource.source_type).remove(resource)
+            journal.gone(resource)
+        except Exception as error:  # noqa: BLE001 - one that stays must not keep the others
+            yield f"left by a killed run, could not be removed: {what}: {error}"
+        else:
+            if existed:
+                yield f"left by a killed run, removed: {what}"

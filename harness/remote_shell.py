@@ -1,0 +1,294 @@
+"""Commands as data for a remote POSIX sh: how one starts, the long-lived shell, and the kill.
+
+Works over any byte channel; `harness.ssh` has the real one.
+
+A command is never written into a shell that would parse it in place. Lines of text travel on
+standard input up to a token that no process list or environment shows, and are evaluated only
+when all of them have come: a connection that breaks off runs no half command.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from harness.errors import CancelledError, CommandTimeoutError, DisconnectedError
+from harness.model import CommandResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GRACE = 5.0
+"""Seconds that a killed command's shell has for its answer before it is given up."""
+
+DIRECTORIES = '/dev/shm /run "${XDG_RUNTIME_DIR:-/tmp}" /tmp /var/tmp "$HOME"'  # noqa: S108 - mktemp
+"""Where files of ours may go, for a shell's ``for``: what a reboot empties comes first."""
+
+# The login shell parses this line, and it may be csh or fish: one line, no backslash, no quote.
+# IFS ends in the newline that could not be written here. Both streams say the token, so that
+# what start-up files print is told from what the command prints; the pid is what a kill needs:
+# sshd makes the shell a session leader.
+_READER = (
+    'c=; n=${IFS#??}; while IFS= read -r l || exit 255; [ "$l" != @ ]; do c=$c$l$n; done; '
+    'c=${c%"$n"}; echo @ $$; echo @ >&2; eval "unset c l n; $c"'
+)
+
+# An answer is: stdout, token, newline, stderr, token, status. Files and not pipes take the
+# streams, for a daemon may keep them open; and appending ones, for a daemon may write on after
+# they were emptied. Beside the command itself (setsid, which becomes sh) only a stream that is
+# not empty costs a process; what can wait is done after the answer. No `&`: a shell without job
+# control makes background commands deaf to SIGINT. The parentheses keep this shell's own "Killed"
+# out of the command's stderr.
+_LOOP = """
+exec 2>/dev/null
+trap 'rm -rf "$dir"' EXIT
+trap 'exit 1' HUP TERM PIPE
+for at in @directories; do dir=$(mktemp -d "$at/harness.XXXXXXXXXX") && break; done
+[ -d "$dir" ] && echo "$dir" || { dir=; echo; exit 1; }
+command -v setsid >/dev/null && setsid=setsid || setsid=
+newline='
+'
+count=0
+while IFS= read -r end; do
+  text=
+  while IFS= read -r line || exit 0; [ "$line" != "$end" ]; do text=$text$line$newline; done
+  count=$((count + 1)) out=$dir/out$count err=$dir/err$count
+  { true >"$out" && true >"$err"; } || { echo "$end$newline$end new"; exit 1; }
+  (exec $setsid sh -c "${text%"$newline"}" </dev/null >>"$out" 2>>"$err")
+  status=$?
+  [ -s "$out" ] && cat "$out"
+  if [ -s "$err" ]; then echo "$end"; cat "$err"; echo "$end $status"
+  else echo "$end$newline$end $status"; fi
+  [ -s "$out" ] && true >"$out"
+  [ -s "$err" ] && true >"$err"
+  [ $((count % 64)) = 0 ] && rm -f "$dir"/*
+done
+"""
+
+# Everything below a process and everything in the sessions of those, wherever it was reparented
+# to. What forks meanwhile is found by its session in the next round. What root runs for us (sudo,
+# perhaps on a terminal of its own) needs sudo again.
+_KILL = """
+exec 2>/dev/null
+root=@pid seen=' @pid '
+[ -r /proc/self/stat ] || kill -KILL -- -$root
+for round in 1 2 3 4 5; do
+  victims=
+  while
+    more=
+    for stat in /proc/[0-9]*/stat; do
+      read -r line <"$stat" || continue
+      pid=${stat#/proc/} pid=${pid%/stat}
+      case $seen in *" $pid "*) continue ;; esac
+      set -- ${line##*") "}
+      case $seen in *" $2 "*|*" $4 "*) seen="$seen$pid " victims="$victims $pid" more=1 ;; esac
+    done
+    [ "$more" ]
+  do :; done
+  [ $round = 1 ] && @first
+  [ "$victims" ] || break
+  kill -KILL $victims || sudo -n kill -KILL $victims
+done
+"""
+
+
+# A command longer than this goes into a file first: read one byte at a time, as a shell must, it
+# would take seconds under emulation, and as an argument it may have 128 KiB at most.
+LONG = 32 * 1024
+
+_PLACE = """
+for at in @directories; do
+  file=$(mktemp "$at/harness.XXXXXXXXXX" 2>/dev/null) && { cat >"$file" && echo "$file"; exit; }
+done
+exit 1
+"""
+
+
+class Channel(Protocol):
+    """The bytes to and from a remote shell that evaluates `RemoteShell.script`."""
+
+    @property
+    def ended(self) -> bool:
+        """Nobody is there any more."""
+
+    def write(self, data: bytes) -> None:
+        """Queue data; `read` sends it."""
+
+    def read(self, check: Callable[[], None]) -> bytes:
+        """The next bytes, empty at the end; ``check`` is called often and may raise."""
+
+    def close(self) -> None:
+        """Hang up; never raises."""
+
+
+class NotRunError(Exception):
+    """The shell could not even start the command: another shell may."""
+
+
+def opening(token: str) -> str:
+    """The line to start with an exec request: it reads a `request` and becomes that command."""
+    return f"exec /bin/sh -c '{_READER.replace('@', token)}'"
+
+
+def request(token: str, command: str) -> bytes:
+    """A command as the lines that `opening` and the long-lived shell read.
+
+    Raises:
+        ValueError: the command has a NUL, which no command line can have.
+    """
+    if "\0" in command:
+        raise ValueError(f"a command cannot contain a NUL character: {command[:200]!r}")
+    return command.encode(errors="surrogateescape") + f"\n{token}\n".encode()
+
+
+def place_script() -> str:
+    """A script that puts its standard input into a temporary file and says the file's name."""
+    return _PLACE.replace("@directories", DIRECTORIES)
+
+
+def run_file(path: str) -> str:
+    """The command that stands for one whose text was placed in a file."""
+    file = shlex.quote(path)
+    return f"sh {file}; set -- $?; rm -f {file}; exit $1"
+
+
+def kill_script(pid: int, *, spare: bool) -> str:
+    """A script that kills a session leader with all that it started; ``spare``: not the leader.
+
+    Linux only: elsewhere (no /proc) it kills the leader's process group.
+    """
+    # The shell that is spared must not be followed twice: it has gone on by then.
+    first = 'seen=" ${seen#" $root "}"' if spare else 'victims="$root $victims"'
+    return _KILL.replace("@pid", str(pid)).replace("@first", first)
+
+
+class RemoteShell:
+    """One shell, many commands: each in a session of its own, in one round trip.
+
+    Args:
+        channel: leads to a shell that evaluates `script`.
+        kill: ends what the shell is running, not the shell.
+    """
+
+    def __init__(self, channel: Channel, kill: Callable[[], None]) -> None:
+        self._channel = channel
+        self._kill = kill
+        self._greeting = b""
+        self.directory = ""
+        """Where it keeps its files; removed when it ends, but not when it is killed."""
+
+    @staticmethod
+    def script(stale: str = "") -> str:
+        """What the remote sh is to evaluate; ``stale`` is a killed predecessor's directory."""
+        remove = f"rm -rf {stale}\n" if stale else ""
+        return remove + _LOOP.replace("@directories", DIRECTORIES)
+
+    @property
+    def ended(self) -> bool:
+        return self._channel.ended
+
+    def execute(
+        self,
+        command: str,
+        timeout: float | None,
+        cancelled: Callable[[], bool],
+        *,
+        text: str | None = None,
+    ) -> CommandResult:
+        """Run one command.
+
+        Args:
+            command: what it is called in the result and in messages.
+            timeout: seconds until it is killed; None: never.
+            cancelled: true when the run is being stopped.
+            text: what is run, if that is not the command itself.
+
+        Raises:
+            CommandTimeoutError: the timeout has passed; the command was killed.
+            CancelledError: ``cancelled()`` became true; the command was killed.
+            DisconnectedError: the shell went away under the command, which may have run.
+            NotRunError: the command was not started.
+        """
+        reply = _Reply(secrets.token_hex(16))
+        self._channel.write(reply.token + b"\n" + request(reply.token.decode(), text or command))
+        deadline = None if timeout is None else time.monotonic() + timeout
+
+        def check() -> None:
+            if cancelled():
+                raise CancelledError(f"the run is being stopped: killed {command}")
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError
+
+        try:
+            self._receive(reply, command, check)
+        except DisconnectedError:
+            raise
+        except BaseException as error:
+            self._stop(reply, command)
+            if timeout is not None and isinstance(error, TimeoutError):
+                raise CommandTimeoutError(command, timeout, reply.killed(command)) from None
+            raise
+        if reply.status == b"new":
+            raise NotRunError(self.directory)
+        return reply.result(command)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def _receive(self, reply: _Reply, command: str, check: Callable[[], None]) -> None:
+        while reply.status is None:
+            data = self._channel.read(check)
+            if not data:
+                raise DisconnectedError(f"the connection was lost while: {command}")
+            reply.feed(data if self.directory else self._greet(data))
+
+    def _greet(self, data: bytes) -> bytes:
+        self._greeting, newline, rest = (self._greeting + data).partition(b"\n")
+        if newline:
+            if not self._greeting:
+                raise NotRunError("none")
+            self.directory = self._greeting.decode(errors="surrogateescape")
+        return rest
+
+    def _stop(self, reply: _Reply, command: str) -> None:
+        deadline = time.monotonic() + GRACE
+
+        def check() -> None:
+            if time.monotonic() > deadline:
+                raise TimeoutError
+
+        try:
+            self._kill()
+            self._receive(reply, command, check)
+        except (TimeoutError, DisconnectedError, NotRunError):
+            self.close()
+
+
+class _Reply:
+    """An answer of the long-lived shell as it comes in."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token.encode()
+        self.status: bytes | None = None
+        self._data = bytearray()
+        self._last_line = re.compile(self.token + rb" (new|\d+)\n\Z")
+
+    def feed(self, data: bytes) -> None:
+        # Nothing follows the last line, so only the tail has to be looked at, however much comes.
+        self._data += data
+        if found := self._last_line.search(bytes(self._data[-80:])):
+            self.status = found[1]
+
+    def result(self, command: str) -> CommandResult:
+        return CommandResult(command, int(self.status or -1), *self._streams())
+
+    def killed(self, command: str) -> CommandResult:
+        """What had come when the command was killed."""
+        return CommandResult(command, -1, *self._streams())
+
+    def _streams(self) -> tuple[bytes, bytes]:
+        stdout, _, rest = bytes(self._data).partition(self.token + b"\n")
+        return stdout, rest.rpartition(self.token)[0] if self.status else rest

@@ -1,0 +1,42 @@
+"""`reports/logs/<build>.log`: what a build's machine printed, as it came."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+from harness.events import BuildFinished, BuildStarted, Event, Notice, Output, StageFinished
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def relative_path(build: str) -> str:
+    return f"reports/logs/{build}.log"
+
+
+class Logs:
+    """One file for each build of a run, begun anew."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._files: dict[str, BinaryIO] = {}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, BuildStarted):
+            path = self._root / relative_path(event.build)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._files[event.build] = path.open("wb", buffering=0)
+        elif event.build in self._files:
+            self._write(event, self._files[event.build])
+
+    def _write(self, event: Event, file: BinaryIO) -> None:
+        if isinstance(event, Output):
+            file.write(event.data)
+        elif isinstance(event, StageFinished):
+            end = f": {event.error}" if event.error else ""
+            file.write(f"== {event.stage} {event.seconds:.2f} s{end}\n".encode())
+        elif isinstance(event, Notice):
+            file.write(f"== {event.text}\n".encode())
+        elif isinstance(event, BuildFinished):
+            file.write(f"== {event.image.id if event.image else event.reason}\n".encode())
+            self._files.pop(event.build).close()

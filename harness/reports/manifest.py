@@ -1,0 +1,92 @@
+"""`reports/manifest.json`: for each build its inputs, its tests, its timings and its image.
+
+`manifest.schema.json` beside this file says what it looks like.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from harness.events import (
+    BuildFinished,
+    BuildStarted,
+    Event,
+    MachineLaunched,
+    StageFinished,
+    TestFinished,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VERSION = 1
+PATH = "reports/manifest.json"
+
+
+class Manifest:
+    """Written anew, atomically, each time a build finishes."""
+
+    def __init__(self, root: Path, run_id: str) -> None:
+        self._path = root / PATH
+        self.shown_path = PATH
+        self._root = root
+        self._run_id = run_id
+        self._started = _now()
+        self._builds: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, BuildStarted):
+            self._builds[event.build] = self._entry(event)
+        if event.build not in self._builds:
+            return
+        entry = self._builds[event.build]
+        if isinstance(event, MachineLaunched):
+            entry["machine"] = event.machine_id
+            entry["inputs"] |= event.inputs
+        elif isinstance(event, StageFinished):
+            entry["stages"][event.stage] = round(event.seconds, 3)
+        elif isinstance(event, TestFinished):
+            entry["tests"].append(_test(event))
+        elif isinstance(event, BuildFinished):
+            entry["image"] = event.image.as_dict() if event.image else None
+            entry["reason"] = event.reason
+            self._write()
+
+    def _entry(self, event: BuildStarted) -> dict[str, Any]:
+        file = os.path.relpath(event.file, self._root)
+        return {
+            "build": event.build,
+            "file": file,
+            "source_type": event.source_type,
+            "inputs": dict(event.inputs),
+            "machine": None,
+            "stages": {},
+            "tests": [],
+            "image": None,
+            "reason": "not finished",
+        }
+
+    def _write(self) -> None:
+        document = {
+            "version": VERSION,
+            "run": self._run_id,
+            "started": self._started,
+            "written": _now(),
+            "builds": list(self._builds.values()),
+        }
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(".json.partial")
+        partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        partial.replace(self._path)
+
+
+def _test(event: TestFinished) -> dict[str, Any]:
+    entry = {"id": event.nodeid, "outcome": event.outcome, "seconds": round(event.seconds, 3)}
+    return {**entry, "reason": event.reason} if event.reason else entry
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,83 @@
+"""The shell script that one provisioning call becomes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+# Which command of several failed: a variable that is not exported, and a trap that writes it
+# beside the script. Costs nothing on the machine where all goes well.
+_TRAP = """trap '[ "$?" = 0 ] || echo "$harness_step" >"$0.step"' EXIT"""
+
+
+@dataclass(frozen=True)
+class Script:
+    """What is sent (``text``), what a person is told (``title``), and what can fail on its own."""
+
+    text: str
+    title: str
+    steps: tuple[str, ...] = ()
+
+    def step(self, answer: str) -> str:
+        """The command that failed, from what the script wrote beside itself."""
+        number = answer.strip()
+        return self.steps[int(number)] if number.isdigit() and self.steps else self.title
+
+
+def of_commands(
+    commands: Sequence[str], env: Mapping[str, str] | None = None, cwd: str | None = None
+) -> Script:
+    """The commands as one `/bin/sh -e` script.
+
+    Commands that only together make sense (an ``if`` in one, its ``fi`` in another; a here-document
+    over several) are joined as they are: such a script can only fail as a whole.
+    """
+    head, title = prelude(env, cwd), "\n".join(commands)
+    if not all(_stands_alone(command) for command in commands):
+        return Script("\n".join([*head, *commands, ""]), title)
+    body = [line for n, c in enumerate(commands) for line in (f"harness_step={n}", c)]
+    return Script("\n".join([_TRAP, *head, *body, ""]), title, tuple(commands))
+
+
+def of_file(
+    content: bytes, title: str, path: str, env: Mapping[str, str] | None, cwd: str | None
+) -> Script:
+    """A script that runs the script file which lies at ``path`` on the machine."""
+    run = shlex.join(["exec", *interpreter(content), path])
+    return Script("\n".join([*prelude(env, cwd), run, ""]), title)
+
+
+def prelude(env: Mapping[str, str] | None, cwd: str | None) -> list[str]:
+    """The lines that set the environment and the working directory."""
+    for name in env or {}:
+        if not _NAME.match(name):
+            raise ConfigurationError(
+                f"env: {name!r} is no name of an environment variable: "
+                "letters, digits and _ only, no digit first"
+            )
+    lines = [f"export {name}={shlex.quote(str(value))}" for name, value in (env or {}).items()]
+    return [*lines, f"cd {shlex.quote(cwd)}"] if cwd else lines
+
+
+def interpreter(script: bytes) -> list[str]:
+    """What runs a script file: its ``#!`` line, split as the kernel does, or `/bin/sh -e`."""
+    first = script.split(b"\n", 1)[0]
+    words = first[2:].decode(errors="replace").strip().split(None, 1)
+    return words if first.startswith(b"#!") and words else ["/bin/sh", "-e"]
+
+
+def _stands_alone(command: str) -> bool:
+    if "<<" in command or command.rstrip(" \t").endswith("\\"):
+        return False
+    check = ["/bin/sh", "-n", "-c", command]
+    return subprocess.run(check, capture_output=True, check=False).returncode == 0

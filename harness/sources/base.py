@@ -1,0 +1,127 @@
+"""What a source is: a frozen dataclass of options, and the methods that the lifecycle calls."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from harness.cancel import CancelToken
+    from harness.events import Dispatcher
+    from harness.journal import Journal
+    from harness.model import CommandResult, Image, Resource
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a source needs beside its options: one for each build of a run."""
+
+    build: str
+    run_id: str
+    started: int
+    """When the run started, in seconds since 1970."""
+    root: Path
+    """Relative paths of options (``output_directory``) start here: pytest's rootdir."""
+    directory: Path
+    """Relative paths of inputs start here: the folder of the build's file."""
+    journal: Journal
+    cancel: CancelToken
+    events: Dispatcher
+
+
+class Connection(Protocol):
+    """A way to run commands on a machine; `harness.ssh` has the real one."""
+
+    def run(
+        self,
+        command: str,
+        *,
+        stdin: bytes | Iterable[bytes] = b"",
+        timeout: float | None = None,
+        on_output: Callable[[str, bytes], None] | None = None,
+    ) -> CommandResult:
+        """Run on a channel of its own, its output handed on as it comes."""
+
+    def execute(self, command: str, *, timeout: float | None = None) -> CommandResult:
+        """Run in the long-lived shell: one round trip."""
+
+    def renew(self) -> None:
+        """Log in afresh, so that changed groups, limits and PATH count."""
+
+    def close(self) -> None:
+        """Hang up; never raises."""
+
+
+class Instance(Protocol):
+    """A launched machine as its source knows it."""
+
+    @property
+    def id(self) -> str:
+        """Never used twice, not even by a machine that replaces this one."""
+
+    @property
+    def public_key(self) -> str:
+        """The key that lets us in, as in authorized_keys: the seal takes it out."""
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """What only launching could tell (the base's digest, say), for the manifest."""
+
+
+class Source(abc.ABC):
+    """Where a machine comes from and where its image goes.
+
+    A source is a frozen dataclass with at least the fields ``name`` (empty: the type) and
+    ``ssh_username``. Methods raise `SourceError`, or `CancelledError` when the run is stopped.
+    """
+
+    type: ClassVar[str]
+    name: str
+    ssh_username: str
+
+    @abc.abstractmethod
+    def validate(self, context: Context) -> None:
+        """Refuse wrong options with `ConfigurationError`, before anything is created."""
+
+    @abc.abstractmethod
+    def launch(self, context: Context) -> Instance:
+        """Start a machine; every resource goes into the journal before it is made."""
+
+    @abc.abstractmethod
+    def connect(self, instance: Instance, context: Context) -> Connection:
+        """Wait until the machine lets us in."""
+
+    @abc.abstractmethod
+    def stop(self, instance: Instance, connection: Connection, context: Context) -> None:
+        """Shut the machine down cleanly."""
+
+    @abc.abstractmethod
+    def capture(self, instance: Instance, context: Context) -> Image:
+        """Make an image of the stopped machine that nobody can mistake for a finished one."""
+
+    @abc.abstractmethod
+    def publish(self, image: Image, context: Context) -> Image:
+        """Give a captured image its name."""
+
+    @classmethod
+    @abc.abstractmethod
+    def remove(cls, resource: Resource) -> bool:
+        """Remove a resource that the journal names, and say whether it was there."""
+
+    def destroy(self, instance: Instance | None, context: Context) -> None:
+        """Remove what is left of a build, newest first."""
+        del instance
+        for resource in context.journal.outstanding(context.build):
+            self.remove(resource)
+            context.journal.gone(resource)
+
+    def options(self) -> dict[str, Any]:
+        """The options as JSON knows them."""
+        assert dataclasses.is_dataclass(self)
+        values = dataclasses.asdict(self)
+        return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}

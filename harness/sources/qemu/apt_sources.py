@@ -1,0 +1,111 @@
+"""Which Debian archive a base disk is made from: the one that this machine already uses."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+_FIELDS = ("REPO_URI", "RELEASE", "COMPONENT", "ORIGIN", "SOURCESENTRY")
+# Backports, proposed updates and the like are nobody's base.
+_SUITE = re.compile(r"[a-z]+(?P<pocket>-updates|-security)?")
+# How to reach the archive from here, not what to take from it.
+_ACCESS = re.compile(r"Acquire::(https?|Check-|Retries|ForceIPv)")
+
+
+@dataclass(frozen=True)
+class IndexTarget:
+    """One package list of this machine's apt, as ``apt-get indextargets`` knows it."""
+
+    uri: str
+    release: str
+    component: str
+    origin: str  # empty where no lists were fetched yet
+    entry: str  # "/etc/apt/sources.list:3", or the number of a stanza in a .sources file
+
+
+def sources_for(suite: str) -> tuple[str, ...]:
+    """apt source lines for ``suite``; none where this machine knows no Debian archive."""
+    return select(_index_targets(), suite)
+
+
+def select(targets: Iterable[IndexTarget], suite: str) -> tuple[str, ...]:
+    """The lines for ``suite`` from those of ``targets`` that are Debian's own."""
+    components: dict[tuple[str, str], list[str]] = {}
+    for target in targets:
+        match = _SUITE.fullmatch(target.release)
+        uri = _plain_uri(target.uri)
+        if not (match and uri and _is_debian(target)):
+            continue
+        chosen = components.setdefault((uri, suite + (match["pocket"] or "")), [])
+        if target.component not in chosen:
+            chosen.append(target.component)
+    return tuple(
+        f"deb [signed-by={KEYRING}] {uri} {release} {' '.join(chosen)}"
+        for (uri, release), chosen in components.items()
+    )
+
+
+def access_settings() -> str:
+    """This machine's proxies and certificates, as apt.conf: without them no archive may answer."""
+    if not shutil.which("apt-config"):
+        return ""
+    lines = _output("apt-config", "dump", "--no-empty").splitlines()
+    return "".join(f"{line}\n" for line in lines if _ACCESS.match(line))
+
+
+def _index_targets() -> Iterator[IndexTarget]:
+    if not shutil.which("apt-get"):
+        return
+    fields = "\t".join(f"$({field})" for field in _FIELDS)
+    for line in _output(
+        "apt-get", "indextargets", "--format", fields, "Created-By: Packages"
+    ).splitlines():
+        # A field without a value stays as it was asked for.
+        values = [("" if value.startswith("$(") else value) for value in line.split("\t")]
+        yield IndexTarget(*values)
+
+
+def _is_debian(target: IndexTarget) -> bool:
+    if target.origin:
+        return target.origin == "Debian"
+    return "debian-archive-" in _source_entry(target.entry)
+
+
+def _source_entry(entry: str) -> str:
+    """The text of a source's line in a .list file or of its stanza in a .sources file."""
+    name, _, number = entry.rpartition(":")
+    try:
+        text = Path(name).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    parts = re.split(r"\n\s*\n", text.strip()) if name.endswith(".sources") else text.splitlines()
+    return parts[int(number) - 1] if 0 < int(number) <= len(parts) else ""
+
+
+def _plain_uri(uri: str) -> str:
+    """The URI as a guest can use it, or nothing: no local paths, and nobody's password."""
+    if uri.startswith("mirror+file:"):  # Debian's cloud images list their mirrors in a file
+        uri = _first_line(Path(uri.removeprefix("mirror+file:").rstrip("/")))
+    parts = urlsplit(uri)
+    return uri if parts.scheme in {"http", "https"} and "@" not in parts.netloc else ""
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").split(maxsplit=1)[0]
+    except (OSError, IndexError):
+        return ""
+
+
+def _output(*argv: str) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout

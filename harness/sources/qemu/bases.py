@@ -1,0 +1,116 @@
+"""What a machine starts from: a recipe's disk, made once and kept, or a local image file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import cache
+from harness.errors import ConfigurationError
+from harness.events import Notice, Output
+from harness.model import Resource
+from harness.sources.qemu import disk, recipes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from harness.sources.base import Context
+
+SOURCE_TYPE = "qemu"
+
+
+@dataclass(frozen=True)
+class Base:
+    """A disk that is never written to.
+
+    ``reads_credentials``: root's key and the host key can come without cloud-init.
+    """
+
+    name: str
+    path: Path
+    format: str
+    size: int
+    checksum: str
+    reads_credentials: bool
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        return {"base": {"name": self.name, "checksum": self.checksum}}
+
+
+def check(name: str, context: Context) -> None:
+    """Refuse a base that is neither a recipe nor a file."""
+    if name not in recipes.RECIPES and not (context.directory / name).is_file():
+        raise ConfigurationError(
+            f"base={name!r} is no recipe ({', '.join(sorted(recipes.RECIPES))}) and there is "
+            f"no such file (relative paths start at {context.directory})"
+        )
+
+
+def resolve(name: str, context: Context) -> Base:
+    """The base, made first if it is a recipe that has not been made here yet."""
+    if recipe := recipes.RECIPES.get(name):
+        return _of_recipe(recipe, context)
+    path = (context.directory / name).resolve()
+    known = disk.info(path)
+    checksum = f"sha256:{cache.sha256(path, context.cancel)}"
+    return Base(name, path, known["format"], known["virtual-size"], checksum, False)
+
+
+def _of_recipe(recipe: recipes.Recipe, context: Context) -> Base:
+    where = cache.directory() / "bases" / f"{recipe.name}-{recipes.digest(recipe)[:16]}"
+
+    def make(partial: Path) -> None:
+        notice = f"making the base {recipe.name} with mmdebstrap, once: a minute or two"
+        context.events.emit(Notice(context.build, notice))
+        with _workshop(where, context) as work:
+            made = work / "made"
+            made.mkdir()
+            recipes.make(
+                recipe,
+                made / "disk.qcow2",
+                work=work,
+                log=lambda line: _log(context, line),
+                cancelled=context.cancel.is_set,
+            )
+            checksum = cache.digest(made / "disk.qcow2", context.cancel)
+            (made / "base.json").write_text(json.dumps({"checksum": f"sha256:{checksum}"}))
+            made.replace(partial)
+
+    cache.entry(where, context.cancel, make)
+    checksum = json.loads((where / "base.json").read_text())["checksum"]
+    return Base(
+        recipe.name,
+        where / "disk.qcow2",
+        "qcow2",
+        recipe.disk_size,
+        checksum,
+        reads_credentials=True,
+    )
+
+
+@contextlib.contextmanager
+def _workshop(entry: Path, context: Context) -> Iterator[Path]:
+    """A folder for the recipe's temporaries, in the journal with the processes that use it."""
+    work = entry.with_name(f"{entry.name}.work-{context.run_id}")
+    resources = [
+        Resource("directory", str(work), SOURCE_TYPE, context.build),
+        Resource("process", str(work), SOURCE_TYPE, context.build),
+    ]
+    for resource in resources:
+        context.journal.intend(resource)
+    work.mkdir(parents=True)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        for resource in resources:
+            context.journal.gone(resource)
+
+
+def _log(context: Context, line: str) -> None:
+    context.events.emit(Output(context.build, "console", f"{line}\n".encode()))

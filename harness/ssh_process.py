@@ -1,0 +1,211 @@
+"""A command on an SSH channel: its streams, its standard input, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import select
+import time
+from typing import TYPE_CHECKING, Any
+
+from harness import remote_shell
+from harness.errors import DisconnectedError
+from harness.model import CommandResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import paramiko
+
+    Check = Callable[[], None]
+
+CHUNK = 128 * 1024
+QUIET = 1.0
+"""Seconds without output after which a command that has exited is done, though a daemon that it
+left keeps its streams open."""
+CLOSE_TIMEOUT = 1.0
+
+
+class Stream:
+    """The stdout of a running command, as a file to read."""
+
+    def __init__(self, process: Process, check: Check) -> None:
+        self._process = process
+        self._check = check
+
+    def read(self, _size: int = -1) -> bytes:
+        """The next bytes, as many as there are; empty at the end."""
+        return self._process.read(self._check)
+
+    def finish(self) -> CommandResult:
+        """Read to the end; the result has the exit status and stderr."""
+        while self.read():
+            pass
+        process = self._process
+        return CommandResult(process.command, process.exit_status(), b"", bytes(process.stderr))
+
+
+class Process:
+    """A command on a channel of its own.
+
+    Args:
+        channel: opened by `remote_shell.opening` with ``token``.
+        token: see there.
+        command: what messages call it.
+        text: what /bin/sh is to run.
+        stdin: what it reads; None: what `write` is given, until `close`.
+    """
+
+    def __init__(
+        self,
+        channel: paramiko.Channel,
+        token: str,
+        command: str,
+        text: str,
+        stdin: bytes | Iterable[bytes] | None,
+    ) -> None:
+        first = remote_shell.request(token, text)
+        self.command = command
+        self.pid: int | None = None
+        self.stderr = bytearray()
+        """What `read` has passed over."""
+        self._prologues = {"stdout": _Prologue(token), "stderr": _Prologue(token)}
+        self._interactive = stdin is None
+        chunks = () if stdin is None else _slices(stdin) if isinstance(stdin, bytes) else stdin
+        self._outgoing: Iterator[bytes] | None = itertools.chain(_slices(first), chunks)
+        self._unsent = memoryview(b"")
+        self._last_output = time.monotonic()
+        self._channel = channel
+        channel.settimeout(0.05)  # of sending; what is read is there already
+        self._poll = select.poll()
+        self._poll.register(channel.fileno(), select.POLLIN)
+
+    @property
+    def ended(self) -> bool:
+        return self._channel.exit_status_ready()  # closed channels count
+
+    def exit_status(self) -> int:
+        """Its exit status, 128 + n for signal n."""
+        if self._channel.exit_status < 0:  # paramiko's word for none
+            raise DisconnectedError(f"the connection was lost while: {self.command}")
+        return self._channel.exit_status
+
+    def write(self, data: bytes) -> None:
+        """Queue data for stdin; `next` sends it."""
+        self._outgoing = itertools.chain(self._outgoing or (), _slices(data))
+
+    def read(self, check: Check) -> bytes:
+        """The next bytes of stdout; empty at the end."""
+        while (chunk := self.next(check)) is not None:
+            if chunk[0] == "stdout":
+                return chunk[1]
+            self.stderr += chunk[1]
+        return b""
+
+    def next(self, check: Check) -> tuple[str, bytes] | None:
+        """A stream's name and its next bytes; None when the command is done.
+
+        Sends what is queued for stdin meanwhile. ``check`` is called often and may raise.
+        """
+        while True:
+            check()
+            over = self._is_over()  # before reading: what came before the end is then read
+            name, data = self._received()
+            if not data and over:
+                return self._leftover()
+            if not data:
+                self._work()
+            elif data := self._without_prologue(name, data):
+                return name, data
+
+    def close(self) -> None:
+        """Hang up. A long-lived shell is given a moment to tidy up. Never raises."""
+        with contextlib.suppress(OSError, EOFError):
+            if self._interactive and not self.ended:
+                self._channel.shutdown_write()
+                self._channel.status_event.wait(CLOSE_TIMEOUT)
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.close()
+
+    def _received(self) -> tuple[str, bytes]:
+        if self._channel.recv_ready():
+            return "stdout", self._channel.recv(CHUNK)
+        if self._channel.recv_stderr_ready():
+            return "stderr", self._channel.recv_stderr(CHUNK)
+        return "", b""
+
+    def _without_prologue(self, name: str, data: bytes) -> bytes:
+        self._last_output = time.monotonic()
+        prologue = self._prologues[name]
+        data = prologue.remove(data)
+        if self.pid is None and name == "stdout" and prologue.rest.isdigit():
+            self.pid = int(prologue.rest)
+        return data
+
+    def _leftover(self) -> tuple[str, bytes] | None:
+        # A login shell that refused to run anything has said why, and no token.
+        for name, prologue in self._prologues.items():
+            if held := prologue.release():
+                return name, held
+        return None
+
+    def _is_over(self) -> bool:
+        if not self.ended:
+            return False
+        quiet = time.monotonic() - self._last_output > QUIET
+        return bool(self._channel.eof_received or self._channel.closed or quiet)
+
+    def _work(self) -> None:
+        """Send something, or wait a little for whatever comes."""
+        if self._outgoing is not None and not self.ended:
+            self._send()
+        elif self._channel.eof_received:
+            self._channel.status_event.wait(0.1)
+        else:
+            self._poll.poll(100)
+
+    def _send(self) -> None:
+        assert self._outgoing is not None
+        try:
+            if not self._unsent:
+                self._unsent = memoryview(next(self._outgoing))
+            sent = self._channel.send(self._unsent)  # type: ignore[arg-type]  # stubs know bytes only
+            self._unsent = self._unsent[sent:]
+        except StopIteration:
+            self._outgoing = None
+            if not self._interactive:
+                self._channel.shutdown_write()
+        except TimeoutError:
+            pass  # its window is full; what it prints may have to be read first
+        except OSError:
+            self._outgoing = None  # it reads no more; how it ended is told by its exit status
+
+
+class _Prologue:
+    """What comes before a command's own output: start-up files' noise, and the token's line."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+        self._held: bytearray | None = bytearray()
+        self.rest = ""
+        """What stood behind the token."""
+
+    def remove(self, data: bytes) -> bytes:
+        if self._held is None:
+            return data
+        self._held += data
+        _, token, after = bytes(self._held).partition(self._token)
+        if not token or b"\n" not in after:
+            return b""
+        line, _, output = after.partition(b"\n")
+        self._held, self.rest = None, line.decode().strip()
+        return output
+
+    def release(self) -> bytes:
+        held, self._held = self._held, None
+        return bytes(held or b"")
+
+
+def _slices(data: bytes) -> Iterator[bytes]:
+    view: Any = memoryview(data)
+    return (view[at : at + CHUNK] for at in range(0, len(data), CHUNK))

@@ -1,0 +1,193 @@
+"""The wait until an SSH server says its first word.
+
+A virtual machine's forwarded port accepts connections before the guest has an address: what is
+sent then is lost and comes again seconds later, or the connection is closed at once. Hence many
+attempts side by side, and none is given up early: a slow guest needs more than a second for its
+first word.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import selectors
+import socket
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from harness.errors import CancelledError, ConnectError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.model import Endpoint
+
+PAUSE = 0.1
+"""Seconds from an attempt that failed to the next one, and between two looks at the way out."""
+OVERLAP = 1.0
+"""Seconds of silence after which a further attempt is made beside the silent ones."""
+PATIENCE = 10.0
+"""Seconds after which a silent attempt is given up."""
+
+
+class Wait:
+    """A deadline and everything else that may end a wait.
+
+    Args:
+        endpoint: what is waited for.
+        timeout: seconds.
+        cancelled: true when the run is being stopped.
+        alive: None, or a sentence why waiting is pointless.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        timeout: float,
+        cancelled: Callable[[], bool],
+        alive: Callable[[], str | None],
+    ) -> None:
+        self.endpoint = endpoint
+        self.seen = "nothing was tried"
+        """What was seen last, for the error."""
+        self._timeout = timeout
+        self._start = time.monotonic()
+        self._cancelled = cancelled
+        self._alive = alive
+
+    def check(self) -> None:
+        """Raise what ends the wait, if anything does.
+
+        Raises:
+            CancelledError: the run is being stopped.
+            ConnectError: the machine is not alive, or the deadline has passed.
+        """
+        target = f"ssh {self.endpoint.username}@{self.endpoint.host}:{self.endpoint.port}"
+        waited = time.monotonic() - self._start
+        if self._cancelled():
+            raise CancelledError(f"the run is being stopped: no longer waiting for {target}")
+        if reason := self._alive():
+            raise ConnectError(f"{target}: {reason} (after {waited:.0f} s; before: {self.seen})")
+        if waited > self._timeout:
+            raise ConnectError(f"{target}: no login after {waited:.0f} s: {self.seen}")
+
+    def until(self, done: Callable[[float], bool]) -> None:
+        """Wait until ``done``, which may itself wait for the seconds that it is given."""
+        while not done(PAUSE):
+            self.check()
+
+    def pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(PAUSE, left))
+
+
+def first_to_answer(wait: Wait) -> socket.socket:
+    """A connection on which the server has said something; the caller owns it.
+
+    Raises:
+        CancelledError, ConnectError: see `Wait.check`.
+    """
+    with _Attempts(wait) as attempts:
+        due = time.monotonic()
+        while True:
+            wait.check()
+            if time.monotonic() >= due:
+                due = time.monotonic() + (OVERLAP if attempts.start() else PAUSE)
+            for attempt in attempts.ready(min(PAUSE, max(0, due - time.monotonic()))):
+                if attempts.has_answered(attempt):
+                    return attempt
+                due = min(due, time.monotonic() + PAUSE)
+
+
+class _Attempts:
+    """Connections that have not said anything yet; closed at the end, but the one that did."""
+
+    def __init__(self, wait: Wait) -> None:
+        self._wait = wait
+        self._selector = selectors.DefaultSelector()
+        self._open: dict[socket.socket, float] = {}
+        self._addresses: Iterator[tuple[int, Any]] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for attempt in list(self._open):
+            self._drop(attempt)
+        self._selector.close()
+
+    def start(self) -> bool:
+        """Start one more attempt."""
+        for attempt, since in list(self._open.items()):
+            self._wait.seen = _silence(attempt)
+            if time.monotonic() - since > PATIENCE:
+                self._drop(attempt)
+        try:
+            attempt = self._begin()
+        except OSError as error:
+            self._wait.seen = _failure(error)
+            return False
+        self._selector.register(attempt, selectors.EVENT_READ)
+        self._open[attempt] = time.monotonic()
+        return True
+
+    def _begin(self) -> socket.socket:
+        self._addresses = self._addresses or self._resolve()
+        family, address = next(self._addresses)
+        attempt = socket.socket(family, socket.SOCK_STREAM)
+        attempt.setblocking(False)
+        code = attempt.connect_ex(address)
+        if code not in (0, errno.EINPROGRESS):
+            attempt.close()
+            raise OSError(code, os.strerror(code))
+        return attempt
+
+    def ready(self, timeout: float) -> Iterator[socket.socket]:
+        for key, _ in self._selector.select(timeout):
+            assert isinstance(key.fileobj, socket.socket)
+            yield key.fileobj
+
+    def has_answered(self, attempt: socket.socket) -> bool:
+        """Whether the server has said something on it; if it failed, it is closed."""
+        try:
+            if attempt.recv(4, socket.MSG_PEEK):
+                self._forget(attempt)
+                attempt.setblocking(True)
+                return True
+            self._wait.seen = "the connection was accepted and closed again: no SSH banner came"
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._wait.seen = _failure(error)
+        self._drop(attempt)
+        return False
+
+    def _resolve(self) -> Iterator[tuple[int, Any]]:
+        endpoint = self._wait.endpoint
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        return itertools.cycle((family, address) for family, _, _, _, address in found)
+
+    def _drop(self, attempt: socket.socket) -> None:
+        self._forget(attempt)
+        attempt.close()
+
+    def _forget(self, attempt: socket.socket) -> None:
+        self._selector.unregister(attempt)
+        del self._open[attempt]
+
+
+def _failure(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return f"nothing listens there ({error})"
+    return f"the connection failed ({error})"
+
+
+def _silence(attempt: socket.socket) -> str:
+    try:
+        attempt.getpeername()
+    except OSError:
+        return "no answer to the connection request: wrong address, or a firewall?"
+    return "the connection was accepted, but no SSH banner came"

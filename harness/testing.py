@@ -1,0 +1,158 @@
+"""A source without a machine, for tests of everything above the sources: ours and yours."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from harness.errors import SourceError
+from harness.model import CommandResult, Image, Resource
+from harness.sources.base import Connection, Context, Instance, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+STAGES = ("boot", "connect", "seal", "capture", "publish", "destroy")
+
+
+class Diary:
+    """What happened to the machines of a `FakeSource`, in order; safe to read at any time."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[str, str]] = []
+        self._lock = threading.Lock()
+
+    def write(self, build: str, what: str) -> None:
+        with self._lock:
+            self._entries.append((build, what))
+
+    def of(self, build: str) -> list[str]:
+        return [what for name, what in self._entries if name == build]
+
+    @property
+    def entries(self) -> list[tuple[str, str]]:
+        return list(self._entries)
+
+
+class FakeConnection:
+    """Answers commands from a table; anything else succeeds silently."""
+
+    def __init__(self, source: FakeSource, context: Context) -> None:
+        self._source, self._context = source, context
+
+    def run(
+        self,
+        command: str,
+        *,
+        stdin: bytes | Iterable[bytes] = b"",
+        timeout: float | None = None,
+        on_output: Callable[[str, bytes], None] | None = None,
+    ) -> CommandResult:
+        del timeout
+        text = (stdin if isinstance(stdin, bytes) else b"".join(stdin)).decode(errors="replace")
+        result = self._answer(command, f"{command}\n{text}")
+        if on_output is not None:
+            on_output("stdout", result.stdout_bytes)
+            on_output("stderr", result.stderr_bytes)
+        return result
+
+    def execute(self, command: str, *, timeout: float | None = None) -> CommandResult:
+        del timeout
+        return self._answer(command, command)
+
+    def renew(self) -> None:
+        self._context.cancel.check()
+
+    def close(self) -> None:
+        self._source.diary.write(self._context.build, "hung up")
+
+    def _answer(self, command: str, text: str) -> CommandResult:
+        self._context.cancel.check()
+        for key, (status, stdout, stderr) in self._source.answers.items():
+            if key in text:
+                return CommandResult(command, status, stdout.encode(), stderr.encode())
+        return CommandResult(command, 0)
+
+
+@dataclass(frozen=True)
+class FakeInstance:
+    id: str
+    public_key: str = "ssh-ed25519 AAAAfake"
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FakeSource(Source):
+    """A source that boots nothing.
+
+    Args:
+        name: as for every source.
+        seconds: how long a stage takes, by its name (boot, connect, seal, capture, publish,
+            destroy); default 0.
+        fails: stages that fail, with the message.
+        answers: what a command answers whose text contains the key: exit status, stdout, stderr.
+        diary: where it tells what happened; default: a diary of its own.
+
+    Example:
+        ```python
+        source = FakeSource(seconds={"boot": 0.5}, answers={"nginx -v": (0, "1.22", "")})
+        ```
+    """
+
+    type: ClassVar[str] = "fake"
+    name: str = ""
+    ssh_username: str = "root"
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    fails: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, tuple[int, str, str]] = field(default_factory=dict)
+    diary: Diary = field(default_factory=Diary, compare=False)
+
+    def validate(self, context: Context) -> None:
+        del context
+
+    def options(self) -> dict[str, Any]:
+        return {"seconds": dict(self.seconds), "fails": dict(self.fails)}
+
+    def launch(self, context: Context) -> Instance:
+        instance = FakeInstance(f"fake-{secrets.token_hex(4)}")
+        context.journal.intend(Resource("instance", instance.id, self.type, context.build))
+        self._stage("boot", context)
+        return instance
+
+    def connect(self, instance: Instance, context: Context) -> Connection:
+        del instance
+        self._stage("connect", context)
+        return FakeConnection(self, context)
+
+    def stop(self, instance: Instance, connection: Connection, context: Context) -> None:
+        del instance, connection
+        self._stage("seal", context)
+
+    def capture(self, instance: Instance, context: Context) -> Image:
+        self._stage("capture", context)
+        checksum = hashlib.sha256(instance.id.encode()).hexdigest()
+        return Image(
+            f"image-of-{instance.id}", context.build, self.type, "fake", 0, f"sha256:{checksum}"
+        )
+
+    def publish(self, image: Image, context: Context) -> Image:
+        self._stage("publish", context)
+        return image
+
+    def destroy(self, instance: Instance | None, context: Context) -> None:
+        super().destroy(instance, context)
+        self.diary.write(context.build, "destroy")
+
+    @classmethod
+    def remove(cls, resource: Resource) -> bool:
+        del resource
+        return True
+
+    def _stage(self, stage: str, context: Context) -> None:
+        self.diary.write(context.build, stage)
+        context.cancel.sleep(self.seconds.get(stage, 0))
+        if stage in self.fails:
+            raise SourceError(self.fails[stage])

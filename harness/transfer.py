@@ -1,0 +1,317 @@
+"""Files and folders to and from a machine: one stream each, nothing but sh and tar over there.
+
+The rules are rsync's: a folder ``site`` goes to ``target/site``, and ``site/`` means its contents.
+A file goes into the target if that ends in a slash or is a directory, else takes that name.
+Missing directories are made. Modes (not setuid), times and symbolic links are kept, owners are
+not; a link that is itself the source is followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import shlex
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Protocol, cast
+
+from harness.errors import HarnessError, TransferError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from harness.model import CommandResult
+
+CHUNK = 128 * 1024
+NEARBY = 8
+
+# Beside the target and renamed: nobody ever sees half a file.
+_PUT_FILE = """
+set -e
+case $target in */) ;; *) [ ! -d "$target" ] || target=$target/ ;; esac
+case $target in */) target=$target$name ;; esac
+[ ! -d "$target" ] || { echo "$target is a directory" >&2; exit 1; }
+parent=${target%/*}
+[ "$parent" != "$target" ] || parent=.
+mkdir -p "$parent/"
+temporary=$(mktemp "$parent/.harness.XXXXXXXXXX")
+trap 'rm -f "$temporary"' EXIT
+cat >"$temporary"
+got=$(wc -c <"$temporary")
+[ "$got" -eq "$size" ] || { echo "only $got of $size bytes came" >&2; exit 1; }
+touch -d "@$time" "$temporary"
+chmod "$mode" "$temporary"
+mv -f "$temporary" "$target"
+"""
+
+_PUT_FOLDER = 'mkdir -p "$target" && exec tar -x -p -o -f - -C "$target"'
+
+_GET = """
+if [ -d "$path" ]; then exec tar -c -f - -C "$path" .
+elif [ -e "$path" ]; then exec tar -c -h -f - -C "$parent" "./$name"
+else echo "$path: no such file or directory" >&2; exit 1
+fi
+"""
+
+# GNU tar, with exit status 1; only get can meet it.
+_HARMLESS = ("file changed as we read it", "file removed before we read it")
+
+
+class Runner(Protocol):
+    """What `put` needs of a connection."""
+
+    def run(self, command: str, *, stdin: bytes | Iterable[bytes] = b"") -> CommandResult: ...
+
+
+class Source(Protocol):
+    """A stream that is being fetched."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def finish(self) -> CommandResult: ...
+
+
+class Streamer(Protocol):
+    """What `get` needs of a connection."""
+
+    def stream(self, command: str) -> AbstractContextManager[Source]: ...
+
+
+def put(connection: Runner, local: str, remote: str, *, base: Path) -> None:
+    """Copy a local file or folder to the machine.
+
+    Args:
+        connection: the machine's.
+        local: a trailing slash means the contents of a folder.
+        remote: relative paths, and ``~/``, start at the user's home.
+        base: where a relative ``local`` starts.
+
+    Raises:
+        TransferError: ``local`` does not exist or cannot be read, or the machine refused.
+        CancelledError, DisconnectedError: see `harness.ssh.Connection.run`.
+    """
+    source = _existing(local, base)
+    try:
+        if source.is_dir():
+            result = _put_folder(connection, source, remote, contents=_means_contents(local))
+        else:
+            result = _put_file(connection, source, remote)
+    except HarnessError:
+        raise
+    except OSError as error:
+        raise TransferError(f"put {source} to {remote}: {error}") from error
+    _require(result, f"put {source} to {remote}")
+
+
+def get(connection: Streamer, remote: str, local: str, *, base: Path) -> None:
+    """Copy a file or folder from the machine.
+
+    Args:
+        connection: the machine's.
+        remote: relative paths, and ``~/``, start at the user's home; a trailing slash means the
+            contents of a folder.
+        local: where to.
+        base: where a relative ``local`` starts.
+
+    Raises:
+        TransferError: ``remote`` does not exist or cannot be read, or ``local`` cannot be written.
+        CancelledError, DisconnectedError: see `harness.ssh.Connection.run`.
+    """
+    target = _Target(remote, local, base)
+    path = _remote(remote).rstrip("/") or "/"
+    parent, _, name = path.rpartition("/")
+    values = _values(path=path, parent=parent or ("/" if "/" in path else "."), name=name)
+    what = f"get {remote} to {target.path}"
+    with connection.stream(values + _GET) as source:
+        damage: tarfile.TarError | None = None
+        try:
+            target.unpack(source)
+        except tarfile.TarError as error:
+            damage = error  # what the machine says is the better reason
+        except HarnessError:
+            raise
+        except OSError as error:
+            raise TransferError(f"{what}: {error}") from error
+        _require(source.finish(), what)
+    if damage is not None:
+        raise TransferError(f"{what}: {damage}") from damage
+
+
+def _put_file(connection: Runner, source: Path, remote: str) -> CommandResult:
+    with source.open("rb") as file:
+        status = os.fstat(file.fileno())
+        values = _values(
+            target=_remote(remote),
+            name=source.name,
+            size=status.st_size,
+            time=int(status.st_mtime),
+            mode=f"{status.st_mode & 0o777:o}",
+        )
+        return connection.run(values + _PUT_FILE, stdin=_content(file, status.st_size))
+
+
+def _put_folder(connection: Runner, source: Path, remote: str, *, contents: bool) -> CommandResult:
+    target = _remote(remote) if contents else f"{_remote(remote).rstrip('/')}/{source.name}"
+    return connection.run(
+        _values(target=target) + _PUT_FOLDER, stdin=_archive(source.resolve(), contents=contents)
+    )
+
+
+def _means_contents(path: str) -> bool:
+    return path.rpartition("/")[2] in {"", ".", ".."}
+
+
+def _archive(root: Path, *, contents: bool) -> Iterator[bytes]:
+    """A folder as a tar stream. Contents alone say nothing of the folder itself: it may be /tmp."""
+    # GNU's format is what busybox reads too, long names and large files included.
+    with tarfile.open(fileobj=tempfile.TemporaryFile(), mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for path in _walk(root):
+            name = os.path.relpath(path, root)
+            if contents and name == ".":
+                continue
+            yield from _member(tar, path, name)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _member(tar: tarfile.TarFile, path: str, name: str) -> Iterator[bytes]:
+    info = cast("tarfile.TarInfo | None", tar.gettarinfo(path, name))  # None for a socket
+    if info is None or info.isdev():
+        raise TransferError(
+            f"put: {path} is a socket, a pipe or a device: only files, folders and links can be put"
+        )
+    info.mode &= 0o777
+    info.mtime = int(info.mtime)
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    yield info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+    if info.isreg():
+        with Path(path).open("rb") as file:
+            if (yield from _content(file, info.size)):
+                raise TransferError(f"put: {path} was cut short while it was sent")
+        yield bytes(-info.size % tarfile.BLOCKSIZE)
+
+
+def _walk(root: Path) -> Iterator[str]:
+    def fail(error: OSError) -> None:
+        raise error
+
+    yield str(root)
+    for folder, folders, files in os.walk(root, onerror=fail):
+        folders.sort()
+        yield from (f"{folder}/{name}" for name in sorted(folders + files))
+
+
+def _content(file: IO[bytes], size: int) -> Generator[bytes, None, int]:
+    """As many bytes as were announced, for a log may grow meanwhile; returns how many are missing."""
+    while size and (data := file.read(min(CHUNK, size))):
+        size -= len(data)
+        yield data
+    return size
+
+
+class _Target:
+    """Where on this computer something from a machine goes."""
+
+    def __init__(self, remote: str, local: str, base: Path) -> None:
+        self.path = base / local
+        self._contents = _means_contents(remote)
+        self._into = local.endswith("/") or self.path.is_dir()
+        self._name = remote.rstrip("/").rpartition("/")[2]
+
+    def unpack(self, source: Source) -> None:
+        with _Archive.open(fileobj=cast("IO[bytes]", source), mode="r|") as tar:
+            first = tar.next()
+            if first is None:
+                raise tarfile.ReadError("nothing came")
+            if first.isdir():
+                self._unpack_folder(tar)
+            else:
+                self._unpack_file(tar, first)
+
+    def _unpack_file(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        content = tar.extractfile(member)
+        if content is None:
+            raise TransferError(f"get: {member.name} is no regular file")
+        target = self.path / self._name if self._into else self.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as undo:
+            file = undo.enter_context(
+                tempfile.NamedTemporaryFile(dir=target.parent, prefix=".harness.", delete=False)
+            )
+            undo.callback(Path(file.name).unlink, missing_ok=True)
+            shutil.copyfileobj(content, file, CHUNK)
+            file.flush()
+            written = Path(file.name)
+            written.chmod(member.mode & 0o777)
+            os.utime(written, (member.mtime, member.mtime))
+            written.replace(target)
+
+    def _unpack_folder(self, tar: tarfile.TarFile) -> None:
+        folder = self.path if self._contents else self.path / self._name
+        folder.mkdir(parents=True, exist_ok=True)
+        tar.extractall(folder, members=self._members(tar, os.path.realpath(folder)))  # noqa: S202 - _keep
+
+    def _members(self, tar: tarfile.TarFile, root: str) -> Iterator[tarfile.TarInfo]:
+        for member in tar:
+            if member.isdev() or (self._contents and member.name == "."):
+                continue
+            if member.name != ".":
+                _make_safe(member, root)
+            member.mode &= 0o777
+            member.uid, member.gid = os.getuid(), os.getgid()
+            member.uname = member.gname = ""
+            yield member
+
+
+class _Archive(tarfile.TarFile):
+    # Python's own filters change modes or refuse links that only point elsewhere: `_make_safe`
+    # refuses what would be written elsewhere.
+    extraction_filter = staticmethod(lambda member, _path: member)
+
+
+def _make_safe(member: tarfile.TarInfo, root: str) -> None:
+    for place in [member.name, member.linkname] if member.islnk() else [member.name]:
+        parent = os.path.realpath(Path(os.path.normpath(f"{root}/{place}")).parent)
+        if f"{parent}/".startswith(f"{root.rstrip('/')}/") and not place.startswith("/"):
+            continue
+        raise TransferError(f"get: refused to write {place!r}: it lies outside {root}")
+    target = Path(root, member.name)
+    if target.is_symlink():
+        target.unlink()  # else what comes now would go where it points
+
+
+def _existing(local: str, base: Path) -> Path:
+    path = base / local
+    if path.exists() and (path.is_dir() or not local.endswith("/")):
+        return path
+    start = "" if Path(local).is_absolute() else f" (relative to {base})"
+    problem = "is not a folder" if path.exists() else "does not exist"
+    raise TransferError(f"put: {local}{start} {problem}; {_nearby(path)}")
+
+
+def _nearby(path: Path) -> str:
+    folder = next(parent for parent in path.parents if parent.is_dir())
+    missing = path.relative_to(folder).parts[0]
+    names = sorted(entry.name for entry in folder.iterdir())
+    names = difflib.get_close_matches(missing, names, NEARBY, 0.5) or names
+    more = f" and {len(names) - NEARBY} more" if len(names) > NEARBY else ""
+    return f"{folder} has {', '.join(names[:NEARBY]) or 'nothing in it'}{more}"
+
+
+def _remote(path: str) -> str:
+    path = path.removeprefix("~/") or "."
+    return f"./{path}" if path.startswith("-") else path
+
+
+def _values(**values: object) -> str:
+    return " ".join(f"{name}={shlex.quote(str(value))}" for name, value in values.items()) + "\n"
+
+
+def _require(result: CommandResult, what: str) -> None:
+    complaints = result.stderr.splitlines()
+    changed = result.rc == 1 and complaints and all(c.endswith(_HARMLESS) for c in complaints)
+    if result.failed and not changed:  # a log that grows is no failure
+        raise TransferError(f"{what}: exit status {result.rc}: {result.stderr.strip()}")

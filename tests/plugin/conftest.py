@@ -1,0 +1,94 @@
+"""A project with builds on a `FakeSource`, run by a pytest of its own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+HEAD = """
+import pathlib, time
+import harness, pytest
+from harness.testing import Diary, FakeSource
+
+class FileDiary(Diary):
+    def write(self, build, what):
+        super().write(build, what)
+        note(f"{build} {what}")
+
+def note(line):
+    with (pathlib.Path(__file__).parent / "diary.txt").open("a") as file:
+        file.write(line + "\\n")
+
+DIARY = FileDiary()
+"""
+
+WEB = """
+@harness.build(FakeSource(diary=DIARY))
+def web(machine):
+    machine.shell("provision")
+
+def test_one(web): pass
+def test_two(web): pass
+"""
+
+
+class Project:
+    """A folder with builds; its state and cache are its own."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+
+    @property
+    def path(self) -> Path:
+        return self.pytester.path
+
+    def write(self, source: str, name: str = "test_builds") -> None:
+        self.pytester.makepyfile(**{name: HEAD + source})
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        return self.pytester.runpytest_subprocess("-v", *arguments)
+
+    def outcomes(self, *arguments: str) -> dict[str, str]:
+        """Each item's outcome by its node id, without the file's name."""
+        result = self.run(*arguments)
+        found = {}
+        for line in result.outlines:
+            nodeid, _, rest = line.partition(" ")
+            if "::" in nodeid and rest.strip():
+                found[nodeid.partition("::")[2]] = rest.split()[0]
+        return found
+
+    def diary(self) -> list[str]:
+        """What happened to the fake machines, and what tests noted, in order."""
+        return (self.path / "diary.txt").read_text().splitlines()
+
+    def manifest(self) -> dict[str, dict[str, Any]]:
+        """The manifest's entries, by build."""
+        document = json.loads((self.path / "reports" / "manifest.json").read_text())
+        return {entry["build"]: entry for entry in document["builds"]}
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("XDG_STATE_HOME", str(pytester.path / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(pytester.path / "cache"))
+    return Project(pytester)
+
+
+@pytest.fixture
+def collection_error(project: Project) -> Callable[[str], str]:
+    """What pytest prints for a source that must not be collected."""
+
+    def collect(source: str, name: str = "test_builds") -> str:
+        project.write(source, name)
+        result = project.run("--collect-only")
+        assert result.ret != 0
+        return result.stdout.str() + result.stderr.str()
+
+    return collect

@@ -1,0 +1,226 @@
+"""The gate, driven through whole sessions: no image without every test's pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.plugin.conftest import WEB
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+IMAGE = "web::image[fake]"
+
+
+def build(tests: str, decorator: str = "") -> str:
+    return f"""
+@harness.build(FakeSource(diary=DIARY){decorator})
+def web(machine): pass
+{tests}
+"""
+
+
+def image_was_taken(project: Project) -> bool:
+    taken = project.manifest()["web.fake"]["image"] is not None
+    assert taken == ("web.fake capture" in project.diary())
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("tests", "reason"),
+    [
+        ("def test_a(web): assert False\ndef test_b(web): pass", "1 of 2 tests failed (test_a["),
+        (
+            "@pytest.fixture\ndef f(web):\n    yield\n    assert False\ndef test_a(f): pass",
+            "1 of 1 test failed",
+        ),
+        (
+            "@pytest.fixture(scope='module')\ndef f(web):\n    yield\n    assert False\n"
+            "def test_a(f): pass\ndef test_b(web): pass",
+            "1 of 2 tests failed",
+        ),
+        ("@pytest.fixture\ndef f(web): assert False\ndef test_a(f): pass", "1 of 1 test failed"),
+        ("def test_a(web): pytest.skip('not today')", "skipped itself without a mark"),
+        ("def test_a(web): pytest.xfail('not today')", "skipped itself without a mark"),
+        (
+            "@pytest.mark.xfail(strict=True)\ndef test_a(web): pass\ndef test_b(web): pass",
+            "1 of 2 tests failed",
+        ),
+        ("@pytest.mark.skip\ndef test_a(web): pass", "none of its 1 tests passed"),
+        ("def test_a(): pass", "no test uses the build"),
+        (
+            "@pytest.mark.skipif(False, reason='')\ndef test_a(web): pytest.skip('self')\n"
+            "def test_b(web): pass",
+            "1 of 2 tests skipped itself",
+        ),
+    ],
+)
+def test_no_image(project: Project, tests: str, reason: str) -> None:
+    project.write(build(tests))
+    result = project.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines([f"web.fake: *{reason.replace('[', '[[]')}*no image was taken*"])
+    assert not image_was_taken(project)
+
+
+@pytest.mark.parametrize(
+    ("tests", "decorator"),
+    [
+        ("@pytest.mark.skip(reason='r')\ndef test_a(web): pass\ndef test_b(web): pass", ""),
+        ("@pytest.mark.xfail\ndef test_a(web): assert False\ndef test_b(web): pass", ""),
+        ("@pytest.mark.xfail(run=False)\ndef test_a(web): pass\ndef test_b(web): pass", ""),
+        ("def test_a(): pass", ", untested=True"),
+        ("@pytest.mark.usefixtures('web')\nclass TestX:\n    def test_a(self): pass", ""),
+    ],
+)
+def test_an_image(project: Project, tests: str, decorator: str) -> None:
+    project.write(build(tests, decorator))
+    assert project.run().ret == 0
+    assert image_was_taken(project)
+
+
+def test_marked_outcomes_are_in_the_manifest_as_what_they_are(project: Project) -> None:
+    project.write(
+        build(
+            "@pytest.mark.skip(reason='later')\ndef test_a(web): pass\n"
+            "@pytest.mark.xfail(reason='known')\ndef test_b(web): assert False\n"
+            "def test_c(web): pass\n"
+        )
+    )
+    project.run()
+    outcomes = [(t["outcome"], t.get("reason")) for t in project.manifest()["web.fake"]["tests"]]
+    assert outcomes == [("skipped", "Skipped: later"), ("xfailed", "known"), ("passed", None)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["-k", "test_one"], 0),
+        (["test_builds.py::test_one"], 0),
+        (["test_builds.py::test_one", "test_builds.py::test_two"], 0),
+        (["-k", "provision"], 0),
+        (["-k", "not image"], 0),
+        (["test_builds.py::web::image"], 1),
+        (["-k", "not test_one"], 1),
+        (["--deselect", "test_builds.py::test_one[fake]"], 1),
+        (["test_builds.py::web::image", "test_builds.py::test_one"], 1),
+    ],
+)
+def test_a_selection_that_leaves_out_a_test_yields_none(
+    project: Project, arguments: list[str], status: int
+) -> None:
+    project.write(WEB)
+    result = project.run(*arguments)
+    assert result.ret == status
+    result.stdout.fnmatch_lines(["web.fake  no image: *"])
+    assert project.manifest()["web.fake"]["image"] is None
+    if (project.path / "diary.txt").exists():
+        assert "web.fake capture" not in project.diary()
+
+
+def test_an_image_alone_boots_nothing(project: Project) -> None:
+    project.write(WEB)
+    project.run("test_builds.py::web::image")
+    assert not (project.path / "diary.txt").exists()
+
+
+def test_last_failed_selects_the_image_and_it_fails_again(project: Project) -> None:
+    fixed = project.path / "fixed"
+    project.write(
+        build(f"def test_a(web): assert pathlib.Path({str(fixed)!r}).exists()\ndef test_b(web): ...")
+    )
+    assert project.run().ret == 1
+    fixed.touch()
+    outcomes = project.outcomes("--lf")
+    assert outcomes == {"test_a[fake]": "PASSED", IMAGE: "FAILED"}
+    assert not image_was_taken(project)
+    # Nothing was wrong with the tests: a whole run yields the image.
+    assert project.run().ret == 0
+    assert image_was_taken(project)
+
+
+def test_exit_first_takes_no_image(project: Project) -> None:
+    project.write(build("def test_a(web): assert False\ndef test_b(web): pass"))
+    assert project.run("-x").ret == 1
+    assert not image_was_taken(project)
+    assert project.diary()[-1] == "web.fake destroy"
+
+
+def test_a_failing_capture_is_the_images_own_failure(project: Project) -> None:
+    project.write(
+        """
+@harness.build(FakeSource(diary=DIARY, fails={"capture": "the disk is full"}))
+def web(machine): pass
+def test_a(web): pass
+"""
+    )
+    outcomes = project.outcomes()
+    assert outcomes == {
+        "web::provision[fake]": "PASSED",
+        "test_a[fake]": "PASSED",
+        IMAGE: "FAILED",
+    }
+    assert project.manifest()["web.fake"]["image"] is None
+    assert "the disk is full" in project.manifest()["web.fake"]["reason"]
+    assert project.diary()[-1] == "web.fake destroy"
+
+
+def test_a_provisioning_failure_shows_once(project: Project) -> None:
+    project.write(
+        """
+ANSWERS = {"frobnicate --hard": (3, "".join(f"line {n}\\n" for n in range(50)), "cannot frob\\n")}
+
+@harness.build(FakeSource(answers=ANSWERS, diary=DIARY))
+def web(machine):
+    machine.shell("true", "frobnicate --hard")
+
+def test_one(web): pass
+def test_two(web): pass
+"""
+    )
+    result = project.run()
+    text = result.stdout.str()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "web.fake: provision failed at test_builds.py:*",
+            "*frobnicate --hard",
+            "exit status 3",
+            "stdout, last 20 of 50 lines:",
+            "  line 49",
+            "stderr:",
+            "  cannot frob",
+            "log: reports/logs/web.fake.log",
+        ]
+    )
+    assert text.count("cannot frob") == 1
+    assert text.count("not run: web.fake was not provisioned") >= 2
+    assert "web.fake was not provisioned: no image was taken" in text
+    assert "line 29\n" not in text
+    assert "lifecycle.py" not in text
+    assert project.diary()[-1] == "web.fake destroy"
+    assert "line 0\n" in (project.path / "reports/logs/web.fake.log").read_text()
+
+
+def test_the_first_test_tells_where_no_provision_item_was_selected(project: Project) -> None:
+    project.write(
+        """
+@harness.build(FakeSource(answers={"frobnicate": (3, "", "cannot frob")}))
+def web(machine): machine.shell("frobnicate")
+
+def test_one(web): pass
+def test_two(web): pass
+"""
+    )
+    result = project.run("-k", "test_one or test_two")
+    assert result.ret == 1
+    assert result.stdout.str().count("stderr:\n") == 1
+
+
+def test_an_assertion_in_the_build_function_shows_the_users_code_only(project: Project) -> None:
+    project.write(build("def test_one(web): pass").replace("machine): pass", "machine): assert 1 == 2"))
+    result = project.run()
+    result.stdout.fnmatch_lines(["*def web(machine): assert 1 == 2", "E*assert 1 == 2"])
+    assert "lifecycle.py" not in result.stdout.str()

@@ -1,0 +1,120 @@
+"""What a user may get wrong is one clear sentence at collection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.plugin.conftest import Project
+
+BUILD = "@harness.build(FakeSource())\ndef {name}(machine): pass\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (
+            BUILD.format(name="web") + BUILD.format(name="db") + "def test_x(web, db): pass",
+            "uses the builds db and web: a test proves one machine",
+        ),
+        (
+            "@pytest.fixture(scope='session', params=[1, 2])\ndef region(request): ...\n"
+            "@harness.build(FakeSource())\ndef web(machine, region): pass\ndef test_x(web): pass",
+            "depends on the parametrized fixture 'region': write a source for each variant",
+        ),
+        (
+            "@pytest.fixture\ndef region(): ...\n"
+            "@harness.build(FakeSource())\ndef web(machine, region): pass\ndef test_x(web): pass",
+            "takes the fixture 'region', whose scope is not the session",
+        ),
+        (
+            "@harness.build(FakeSource())\ndef web(machine, regoin): pass\ndef test_x(web): pass",
+            "takes 'regoin', and there is no fixture of that name",
+        ),
+        (
+            "@harness.build(FakeSource(), FakeSource())\ndef web(machine): pass\n"
+            "def test_x(web): pass",
+            "has 2 sources named 'fake': give each a name of its own",
+        ),
+        ("@harness.build()\ndef web(machine): pass\n", "has 'no source' where a source belongs"),
+        (
+            "@harness.build(FakeSource)\ndef web(machine): pass\n",
+            "where a source belongs: write @harness.build(harness.Qemu(...)), calls included",
+        ),
+        (
+            "@harness.build(FakeSource())\ndef web(): pass\n",
+            "takes 'nothing' as its first argument: a build function is",
+        ),
+    ],
+)
+def test_sentence(collection_error: Callable[[str], str], source: str, sentence: str) -> None:
+    printed = collection_error(source)
+    assert sentence in " ".join(printed.split())
+    assert "harness/plugin" not in printed  # no traceback of ours
+    assert "INTERNALERROR" not in printed
+
+
+def test_build_in_conftest(project: Project) -> None:
+    project.write(BUILD.format(name="web"), "conftest")
+    project.pytester.makepyfile(test_x="def test_x(web): pass")
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "is in a conftest.py; a build lives in the test module" in result.stderr.str()
+
+
+def test_build_in_the_conftest_of_a_folder_below(project: Project) -> None:
+    sub = project.path / "sub"
+    sub.mkdir()
+    project.write(BUILD.format(name="web"), "sub/conftest")
+    (sub / "test_x.py").write_text("def test_x(web): pass")
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "is in a conftest.py; a build lives in the test module" in result.stderr.str()
+
+
+def test_imported_build(project: Project) -> None:
+    project.write(BUILD.format(name="web") + "def test_a(web): pass", "test_a")
+    project.write("from test_a import web\ndef test_b(web): pass", "test_b")
+    result = project.run()
+    assert result.ret != 0
+    assert "the build 'web' is imported from" in result.stdout.str()
+
+
+def test_two_builds_of_one_name(project: Project) -> None:
+    for name in ("test_a", "test_b"):
+        project.write(BUILD.format(name="web") + "def test_x(web): pass", name)
+    result = project.run()
+    assert result.ret != 0
+    assert "two builds are named web.fake: in test_a.py and in test_b.py" in result.stdout.str()
+
+
+def test_a_module_that_cannot_be_imported_is_reported_once(project: Project) -> None:
+    project.write("import no_such_module_at_all\n" + BUILD.format(name="web"))
+    result = project.run()
+    assert result.stdout.str().count("ERROR collecting") == 1
+
+
+def test_wrong_options_stop_the_session_before_anything_is_created(project: Project) -> None:
+    project.write(
+        """
+@harness.build(FakeSource(diary=DIARY), harness.Qemu(base="debian-99", format="iso"))
+def web(machine): pass
+def test_x(web): pass
+"""
+    )
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "web.qemu: format='iso': choose one of qcow2, raw" in result.stderr.str()
+    assert not (project.path / "diary.txt").exists()
+
+
+def test_xdist_is_refused_in_a_sentence(project: Project) -> None:
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    project.write(BUILD.format(name="web") + "def test_x(web): pass")
+    result = project.run("-n", "2")
+    assert result.ret != 0
+    assert "builds do not run under pytest-xdist yet" in result.stdout.str() + result.stderr.str()

@@ -1,0 +1,147 @@
+"""A real OpenSSH server on a loopback port, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.model import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+_CONFIG = """
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {directory}/host_key
+AuthorizedKeysFile {directory}/authorized_keys
+PidFile {directory}/pid
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+MaxStartups 100
+SetEnv HOME={directory}/home
+"""
+
+
+@dataclass
+class Sshd:
+    """A server with a host key and a user key of its own; not running until `start`."""
+
+    directory: Path
+    port: int
+    options: str = ""
+    _server: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @classmethod
+    def make(cls, directory: Path, options: str = "") -> Sshd:
+        for name in ("host_key", "user_key"):
+            keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)]
+            subprocess.run(keygen, check=True)
+        (directory / "home").mkdir()  # start-up files of the person who runs the tests stay out
+        server = cls(directory, free_port(), options)
+        server.authorize()
+        return server
+
+    def authorize(self) -> None:
+        """Let the user key in."""
+        shutil.copy(self.directory / "user_key.pub", self.directory / "authorized_keys")
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(
+            "127.0.0.1",
+            self.port,
+            getpass.getuser(),
+            (self.directory / "user_key").read_text(),
+            (self.directory / "host_key.pub").read_text(),
+        )
+
+    def start(self) -> None:
+        assert SSHD is not None
+        config = self.directory / "config"
+        config.write_text(
+            _CONFIG.format(port=self.port, directory=self.directory) + self.options + "\n"
+        )
+        log = self.directory / "log"
+        command = [SSHD, "-D", "-f", str(config), "-E", str(log)]
+        self._server = subprocess.Popen(command, start_new_session=True)
+        while not _listens(self.port):
+            assert self._server.poll() is None, log.read_text()
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End the server and all its sessions."""
+        if self._server is None:
+            return
+        for pid in [*_descendants(self._server.pid), self._server.pid]:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, 9)
+        self._server.wait()
+        self._server = None
+
+    def drop_sessions(self) -> None:
+        """Cut all connections; the server goes on."""
+        assert self._server is not None
+        for pid in _children(self._server.pid):
+            for session in [*_children(pid), pid]:
+                if b"sshd" in _command_line(session):
+                    os.kill(session, 9)
+
+
+@contextlib.contextmanager
+def running(directory: Path, options: str = "") -> Iterator[Sshd]:
+    if SSHD is None:
+        pytest.skip("needs OpenSSH's sshd")
+    if os.getuid() == 0:  # where it puts away its privileges
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    server = Sshd.make(directory, options)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(stat.parent.name))
+    return found
+
+
+def _descendants(pid: int) -> list[int]:
+    return [found for child in _children(pid) for found in (*_descendants(child), child)]
+
+
+def _command_line(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""

@@ -232,7 +232,7 @@ class BuildRun:
                 self.name,
                 file=str(self.definition.file),
                 source_type=self.source.type,
-                inputs={"name": source_name(self.source), **self.source.options()},
+                inputs={**self.source.options(), "name": source_name(self.source)},
             )
         )
 

@@ -124,6 +124,7 @@ class Build(pytest.Collector):
     def _stage(self, kind: type[StageItem], build: CollectedBuild) -> StageItem:
         name = f"{kind.stage}[{source_name(build.source)}]"
         item = kind.from_parent(self, name=name, nodeid=f"{self.nodeid}::{name}")
+        item.line = build.definition.function.__code__.co_firstlineno - 1
         item.stash[BUILD] = build.name
         item.extra_keyword_matches.update((build.definition.name, build.name))
         return item

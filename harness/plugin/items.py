@@ -32,13 +32,15 @@ class StageItem(pytest.Item):
 
     stage: ClassVar[str]
     position: ClassVar[int]
+    line: int
+    """Of the build function, from 0."""
 
     @property
     def build(self) -> str:
         return self.stash[BUILD]
 
-    def reportinfo(self) -> tuple[Path, int | None, str]:
-        return self.path, None, self.name
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, self.line, self.name
 
     def seconds(self) -> float:
         """How long the stage really took."""

@@ -56,6 +56,7 @@ class Loop:
         self._groups: dict[str | None, list[pytest.Item]] = {}
         for item in session.items:
             self._groups.setdefault(item.stash.get(BUILD, None), []).append(item)
+        self._current: pytest.Item | None = None
         builds.adopt(session.items)
         # The next item whenever the real one is not known yet: only the session's fixtures stay.
         self._boundary = Boundary.from_parent(session, name="boundary", nodeid="boundary")
@@ -117,6 +118,7 @@ class Loop:
 
     def _run_items(self, items: Sequence[pytest.Item]) -> None:
         for item, after in itertools.pairwise([*items, self._boundary]):
+            self._current = item
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
             if self._session.shouldfail:
                 raise self._session.Failed(self._session.shouldfail)
@@ -125,9 +127,10 @@ class Loop:
 
     def _finalise(self) -> None:
         """End the fixtures of an interrupted test; what they say no longer matters."""
-        item = self._boundary
-        with contextlib.suppress(Exception, pytest.fail.Exception, pytest.skip.Exception):
-            item.ihook.pytest_runtest_teardown(item=item, nextitem=item)
+        item = self._current
+        if item is not None:
+            with contextlib.suppress(Exception, pytest.fail.Exception, pytest.skip.Exception):
+                item.ihook.pytest_runtest_teardown(item=item, nextitem=self._boundary)
 
 
 class Boundary(pytest.Item):

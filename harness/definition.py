@@ -58,7 +58,7 @@ class BuildDefinition:
                 f"the build {self.name!r} takes {takes or 'nothing'!r} as its first argument: "
                 f"a build function is `def {self.name}(machine: harness.Machine) -> None`"
             )
-        wrong = [s for s in self.sources if not isinstance(s, Source)]
+        wrong = [s for s in self.sources if not _is_source(s)]
         if wrong or not self.sources:
             yield (
                 f"the build {self.name!r} has {wrong[0] if wrong else 'no source'!r} "
@@ -130,9 +130,12 @@ def build(
 
 def source_name(source: Source) -> str:
     """A source's name: its ``name``, or its type."""
-    if not isinstance(source, Source):
-        return repr(source)
-    return source.name or source.type
+    # What is no source has been collected by mistake, and `problems` will say so.
+    return source.name or source.type if _is_source(source) else repr(source)
+
+
+def _is_source(thing: object) -> bool:
+    return isinstance(thing, Source)
 
 
 def definition_of(thing: object) -> BuildDefinition | None:

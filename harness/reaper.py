@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.journal import Journal
+    from harness.model import Resource
+
+
+def find(where: Path) -> Iterator[str]:
+    """Tell what dead runs left, a line each."""
+    for journal in abandoned(where):
+        try:
+            for resource in journal.outstanding():
+                yield f"left by a killed run: {_describe(resource, journal)}"
+        finally:
+            journal.close()
 
 
 def reap(where: Path) -> Iterator[str]:
@@ -28,7 +39,7 @@ def reap(where: Path) -> Iterator[str]:
 
 def _reap(journal: Journal) -> Iterator[str]:
     for resource in journal.outstanding():
-        what = f"{resource.kind} {resource.id} of {resource.build}, run {journal.run_id}"
+        what = _describe(resource, journal)
         try:
             existed = registry.source_class(resource.source_type).remove(resource)
             journal.gone(resource)
@@ -37,3 +48,7 @@ def _reap(journal: Journal) -> Iterator[str]:
         else:
             if existed:
                 yield f"left by a killed run, removed: {what}"
+
+
+def _describe(resource: Resource, journal: Journal) -> str:
+    return f"{resource.kind} {resource.id} of {resource.build}, run {journal.run_id}"

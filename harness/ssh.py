@@ -42,6 +42,7 @@ PACKET = 128 * 1024
 OPEN_TIMEOUT = 15.0
 KILL_TIMEOUT = 10.0
 RENEW_TIMEOUT = 60.0
+JOIN_TIMEOUT = 5.0
 
 # Since 9.8 OpenSSH shuts an address out for a while after too many connections without a login.
 # So a refused key is offered again on the same connection (the server ends it after the sixth),
@@ -51,10 +52,9 @@ OFFER_PAUSE = 0.5
 LOGIN_PAUSE = 1.0
 
 # paramiko reports a broken connection with a traceback; what matters of it is in our errors.
-# Whoever wants to read it adds a handler to this logger.
+# Whoever wants to read it lowers this logger's level.
 LOGGER = logging.getLogger("harness.paramiko")
-LOGGER.addHandler(logging.NullHandler())
-LOGGER.propagate = False
+LOGGER.setLevel(logging.CRITICAL + 1)
 
 
 def never() -> bool:
@@ -216,7 +216,7 @@ class Connection:
         fresh = _log_in(Wait(self._endpoint, RENEW_TIMEOUT, self._cancelled, nothing_wrong))
         with self._lock:
             self._close_shell()
-            self._transport.close()
+            _hang_up(self._transport)
             self._transport = fresh
 
     def close(self) -> None:
@@ -227,7 +227,7 @@ class Connection:
                 self._kill(process)
             self._close_shell()
         with contextlib.suppress(Exception):
-            self._transport.close()
+            _hang_up(self._transport)
 
     def _check(self, command: str) -> None:
         if self._cancelled():
@@ -294,6 +294,7 @@ class Connection:
 
         # Best effort: whoever wanted the kill has an error of their own to report.
         with contextlib.suppress(HarnessError, TimeoutError):
+            process.identify(check)
             if process.pid is None or not self._transport.is_active():
                 return
             script = remote_shell.kill_script(process.pid, spare=spare)
@@ -333,10 +334,16 @@ def _log_in(wait: Wait) -> paramiko.Transport:
             if _negotiate(transport, expected, wait) and _authenticate(transport, key, wait):
                 return transport
         except BaseException:
-            transport.close()
+            _hang_up(transport)
             raise
-        transport.close()
+        _hang_up(transport)
         wait.pause(LOGIN_PAUSE)
+
+
+def _hang_up(transport: paramiko.Transport) -> None:
+    transport.close()
+    if transport.is_alive():
+        transport.join(JOIN_TIMEOUT)  # paramiko leaves its thread to end by itself
 
 
 def _socket(wait: Wait) -> socket.socket:

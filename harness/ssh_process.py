@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import select
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from harness import remote_shell
@@ -74,6 +75,8 @@ class Process:
         chunks = () if stdin is None else _slices(stdin) if isinstance(stdin, bytes) else stdin
         self._outgoing: Iterator[bytes] | None = itertools.chain(_slices(first), chunks)
         self._unsent = memoryview(b"")
+        self._sent = False
+        self._unread: deque[tuple[str, bytes]] = deque()
         self._last_output = time.monotonic()
         self._channel = channel
         channel.settimeout(0.05)  # of sending; what is read is there already
@@ -108,15 +111,14 @@ class Process:
         Sends what is queued for stdin meanwhile. ``check`` is called often and may raise.
         """
         while True:
-            check()
-            over = self._is_over()  # before reading: what came before the end is then read
-            name, data = self._received()
-            if not data and over:
-                return self._leftover()
-            if not data:
-                self._work()
-            elif data := self._without_prologue(name, data):
-                return name, data
+            chunk = self._unread.popleft() if self._unread else self._step(check)
+            if chunk is None or chunk[1]:
+                return chunk
+
+    def identify(self, check: Check) -> None:
+        """Wait for `pid`, which is on its way once anything was sent."""
+        while self.pid is None and self._sent and (chunk := self._step(check)) is not None:
+            self._unread.append(chunk)
 
     def close(self) -> None:
         """Hang up. A long-lived shell is given a moment to tidy up. Never raises."""
@@ -126,6 +128,17 @@ class Process:
                 self._channel.status_event.wait(CLOSE_TIMEOUT)
         with contextlib.suppress(OSError, EOFError):
             self._channel.close()
+
+    def _step(self, check: Check) -> tuple[str, bytes] | None:
+        check()
+        over = self._is_over()  # before reading: what came before the end is then read
+        name, data = self._received()
+        if data:
+            return name, self._without_prologue(name, data)
+        if over:
+            return self._leftover()
+        self._work()
+        return name, data
 
     def _received(self) -> tuple[str, bytes]:
         if self._channel.recv_ready():
@@ -166,19 +179,24 @@ class Process:
 
     def _send(self) -> None:
         assert self._outgoing is not None
+        if not self._unsent:
+            data = next(self._outgoing, None)  # whose errors are its owner's business
+            if data is None:
+                self._outgoing = None
+                if not self._interactive:
+                    with contextlib.suppress(OSError, EOFError):
+                        self._channel.shutdown_write()
+                return
+            self._unsent = memoryview(data)
         try:
-            if not self._unsent:
-                self._unsent = memoryview(next(self._outgoing))
             sent = self._channel.send(self._unsent)  # type: ignore[arg-type]  # stubs know bytes only
-            self._unsent = self._unsent[sent:]
-        except StopIteration:
-            self._outgoing = None
-            if not self._interactive:
-                self._channel.shutdown_write()
         except TimeoutError:
-            pass  # its window is full; what it prints may have to be read first
+            return  # its window is full; what it prints may have to be read first
         except OSError:
             self._outgoing = None  # it reads no more; how it ended is told by its exit status
+        else:
+            self._unsent = self._unsent[sent:]
+            self._sent = True
 
 
 class _Prologue:

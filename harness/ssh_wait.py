@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from harness.model import Endpoint
 
+BANNER = b"SSH-"
 PAUSE = 0.1
 """Seconds from an attempt that failed to the next one, and between two looks at the way out."""
 OVERLAP = 1.0
@@ -151,13 +152,18 @@ class _Attempts:
             yield key.fileobj
 
     def has_answered(self, attempt: socket.socket) -> bool:
-        """Whether the server has said something on it; if it failed, it is closed."""
+        """Whether an SSH server has begun to speak on it; if it failed, it is closed."""
         try:
-            if attempt.recv(4, socket.MSG_PEEK):
+            data = attempt.recv(200, socket.MSG_PEEK)
+            if data and data.startswith(BANNER[: len(data)]):
                 self._forget(attempt)
                 attempt.setblocking(True)
                 return True
-            self._wait.seen = "the connection was accepted and closed again: no SSH banner came"
+            self._wait.seen = (
+                f"it answered, but not as an SSH server: {data.splitlines()[0]!r}"
+                if data
+                else "the connection was accepted and closed again: no SSH banner came"
+            )
         except BlockingIOError:
             return False
         except OSError as error:

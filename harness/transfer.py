@@ -2,14 +2,15 @@
 
 The rules are rsync's: a folder ``site`` goes to ``target/site``, and ``site/`` means its contents.
 A file goes into the target if that ends in a slash or is a directory, else takes that name.
-Missing directories are made. Modes (not setuid), times and symbolic links are kept, owners are
-not; a link that is itself the source is followed.
+Missing directories are made. Modes (not setuid), times (busybox tar forgets those of
+folders) and symbolic links are kept, owners are not; a link that is itself the source is followed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import io
 import os
 import shlex
 import shutil
@@ -167,16 +168,19 @@ def _means_contents(path: str) -> bool:
 def _archive(root: Path, *, contents: bool) -> Iterator[bytes]:
     """A folder as a tar stream. Contents alone say nothing of the folder itself: it may be /tmp."""
     # GNU's format is what busybox reads too, long names and large files included.
-    with tarfile.open(fileobj=tempfile.TemporaryFile(), mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for path in _walk(root):
+    with tarfile.open(fileobj=io.BytesIO(), mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for path in _walk(str(root)):
             name = os.path.relpath(path, root)
             if contents and name == ".":
                 continue
-            yield from _member(tar, path, name)
+            info = _describe(tar, path, name)
+            yield info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+            if info.isreg():
+                yield from _padded(path, info.size)
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def _member(tar: tarfile.TarFile, path: str, name: str) -> Iterator[bytes]:
+def _describe(tar: tarfile.TarFile, path: str, name: str) -> tarfile.TarInfo:
     info = cast("tarfile.TarInfo | None", tar.gettarinfo(path, name))  # None for a socket
     if info is None or info.isdev():
         raise TransferError(
@@ -186,26 +190,26 @@ def _member(tar: tarfile.TarFile, path: str, name: str) -> Iterator[bytes]:
     info.mtime = int(info.mtime)
     info.uid = info.gid = 0
     info.uname = info.gname = ""
-    yield info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
-    if info.isreg():
-        with Path(path).open("rb") as file:
-            if (yield from _content(file, info.size)):
-                raise TransferError(f"put: {path} was cut short while it was sent")
-        yield bytes(-info.size % tarfile.BLOCKSIZE)
+    return info
 
 
-def _walk(root: Path) -> Iterator[str]:
-    def fail(error: OSError) -> None:
-        raise error
+def _padded(path: str, size: int) -> Iterator[bytes]:
+    with Path(path).open("rb") as file:
+        if (yield from _content(file, size)):
+            raise TransferError(f"put: {path} was cut short while it was sent")
+    yield bytes(-size % tarfile.BLOCKSIZE)
 
-    yield str(root)
-    for folder, folders, files in os.walk(root, onerror=fail):
-        folders.sort()
-        yield from (f"{folder}/{name}" for name in sorted(folders + files))
+
+def _walk(path: str) -> Iterator[str]:
+    """Each folder with all that it holds before the next: tar then sets its mode and time."""
+    yield path
+    if Path(path).is_dir() and not Path(path).is_symlink():
+        for entry in sorted(Path(path).iterdir()):
+            yield from _walk(str(entry))
 
 
 def _content(file: IO[bytes], size: int) -> Generator[bytes, None, int]:
-    """As many bytes as were announced, for a log may grow meanwhile; returns how many are missing."""
+    """As many bytes as were announced (a log may grow meanwhile); returns how many are missing."""
     while size and (data := file.read(min(CHUNK, size))):
         size -= len(data)
         yield data
@@ -252,7 +256,7 @@ class _Target:
     def _unpack_folder(self, tar: tarfile.TarFile) -> None:
         folder = self.path if self._contents else self.path / self._name
         folder.mkdir(parents=True, exist_ok=True)
-        tar.extractall(folder, members=self._members(tar, os.path.realpath(folder)))  # noqa: S202 - _keep
+        tar.extractall(folder, members=self._members(tar, os.path.realpath(folder)))  # noqa: S202 - _make_safe
 
     def _members(self, tar: tarfile.TarFile, root: str) -> Iterator[tarfile.TarInfo]:
         for member in tar:
@@ -274,12 +278,13 @@ class _Archive(tarfile.TarFile):
 
 def _make_safe(member: tarfile.TarInfo, root: str) -> None:
     for place in [member.name, member.linkname] if member.islnk() else [member.name]:
-        parent = os.path.realpath(Path(os.path.normpath(f"{root}/{place}")).parent)
-        if f"{parent}/".startswith(f"{root.rstrip('/')}/") and not place.startswith("/"):
+        parent = os.path.realpath(Path(root, place).parent)
+        inside = f"{parent}/".startswith(f"{root.rstrip('/')}/")
+        if inside and ".." not in place.split("/"):
             continue
         raise TransferError(f"get: refused to write {place!r}: it lies outside {root}")
     target = Path(root, member.name)
-    if target.is_symlink():
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
         target.unlink()  # else what comes now would go where it points
 
 

@@ -33,7 +33,7 @@ UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 MaxStartups 100
-SetEnv HOME={directory}/home
+SetEnv HOME={directory}/home {environment}
 """
 
 
@@ -44,15 +44,16 @@ class Sshd:
     directory: Path
     port: int
     options: str = ""
+    environment: str = ""
     _server: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @classmethod
-    def make(cls, directory: Path, options: str = "") -> Sshd:
+    def make(cls, directory: Path, options: str = "", environment: str = "") -> Sshd:
         for name in ("host_key", "user_key"):
             keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)]
             subprocess.run(keygen, check=True)
         (directory / "home").mkdir()  # start-up files of the person who runs the tests stay out
-        server = cls(directory, free_port(), options)
+        server = cls(directory, free_port(), options, environment)
         server.authorize()
         return server
 
@@ -73,9 +74,8 @@ class Sshd:
     def start(self) -> None:
         assert SSHD is not None
         config = self.directory / "config"
-        config.write_text(
-            _CONFIG.format(port=self.port, directory=self.directory) + self.options + "\n"
-        )
+        values = {"port": self.port, "directory": self.directory, "environment": self.environment}
+        config.write_text(f"{_CONFIG.format(**values)}{self.options}\n")
         log = self.directory / "log"
         command = [SSHD, "-D", "-f", str(config), "-E", str(log)]
         self._server = subprocess.Popen(command, start_new_session=True)
@@ -103,12 +103,19 @@ class Sshd:
 
 
 @contextlib.contextmanager
-def running(directory: Path, options: str = "") -> Iterator[Sshd]:
+def running(directory: Path, options: str = "", environment: str = "") -> Iterator[Sshd]:
+    """A running server.
+
+    Args:
+        directory: an empty one, for its keys, configuration and log.
+        options: further lines for sshd_config.
+        environment: ``NAME=value …`` for its sessions.
+    """
     if SSHD is None:
         pytest.skip("needs OpenSSH's sshd")
     if os.getuid() == 0:  # where it puts away its privileges
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    server = Sshd.make(directory, options)
+    server = Sshd.make(directory, options, environment)
     try:
         server.start()
         yield server

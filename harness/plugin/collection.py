@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -84,7 +84,9 @@ class BuildFile(pytest.File):
                     f"{self.nodeid}; rename one of the functions"
                 )
             known[build.name] = build
-        return Build.from_parent(self, name=definition.name, builds=builds)
+        node: Build = Build.from_parent(self, name=definition.name)
+        node.builds = builds
+        return node
 
     def _assign_tests(self, definitions: dict[str, BuildDefinition]) -> Iterator[str]:
         """Tell each test which build it belongs to; a sentence for each that has no answer."""
@@ -106,12 +108,6 @@ class Build(pytest.Collector):
     """The stages of one build."""
 
     builds: list[CollectedBuild]
-
-    @classmethod
-    def from_parent(cls, parent: Any, *, name: str, builds: list[CollectedBuild]) -> Any:
-        made = super().from_parent(parent, name=name)
-        made.builds = builds
-        return made
 
     def collect(self) -> Iterable[pytest.Item]:
         assert isinstance(self.parent, BuildFile)
@@ -224,7 +220,7 @@ def _argument_problems(build: CollectedBuild) -> Iterator[str]:
 
 def _is_session(item: pytest.Function, name: str) -> bool:
     fixtures = item._fixtureinfo.name2fixturedefs.get(name)  # noqa: SLF001 - as above
-    return bool(fixtures) and fixtures[-1].scope == "session"
+    return fixtures is not None and len(fixtures) > 0 and fixtures[-1].scope == "session"
 
 
 def _collect_once(collector: pytest.Collector) -> None:

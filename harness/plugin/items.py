@@ -23,7 +23,8 @@ class NoImage(Exception):  # noqa: N818 - a verdict, not a fault
     """Why an image item fails: shown as this sentence alone."""
 
 
-class NotProvisioned(pytest.fail.Exception):
+# pytest offers the class as an attribute of a function, where no type checker finds it.
+class NotProvisioned(pytest.fail.Exception):  # type: ignore[name-defined,misc]
     """Why a test of a build without a machine was not run."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.plugin.collection import BUILDS
-from harness.plugin.items import BUILD, ImageItem, ProvisionItem
+from harness.plugin.items import BUILD, ImageItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -41,8 +41,7 @@ class Results:
                 report.duration = item.seconds()
         elif build := item.stash.get(BUILD, None):
             # On the report, since what comes of it (a rerun, say) is known only when it is logged.
-            report.harness_build = build
-            report.harness_excused = _excused(item, report)
+            vars(report).update(harness_build=build, harness_excused=_excused(item, report))
             if call.excinfo is not None and isinstance(call.excinfo.value, NotProvisioned):
                 report.longrepr = self._not_provisioned(self._runs[build], call.excinfo.value)
         return report
@@ -58,7 +57,7 @@ class Results:
             report.outcome,
             report.duration,
             _reason(report),
-            excused=report.harness_excused,  # type: ignore[attr-defined]  # set above
+            excused=report.harness_excused,
             expected_failure=hasattr(report, "wasxfail"),
         )
         run.gate.record(run.machine_id, report.nodeid, phase)

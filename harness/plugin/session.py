@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
 from harness import journal, reaper
-from harness.definition import MACHINES
 from harness.cancel import CancelToken
+from harness.definition import MACHINES, Machines
 from harness.errors import HarnessError
 from harness.events import Dispatcher, Notice
 from harness.gate import Gate
@@ -44,7 +44,7 @@ class BuildSession:
         self.scheduler = Scheduler(list(self.runs.values()), self.cancel)
         self.manifest = manifest.Manifest(config.rootpath, self.run_id)
 
-    def __enter__(self) -> BuildSession:
+    def __enter__(self) -> Self:
         try:
             self._validate()
         except BaseException:
@@ -56,7 +56,8 @@ class BuildSession:
             terminal.Terminal(self.config),
         ):
             self.events.subscribe(reader)
-        self.config.stash[MACHINES] = self
+        machines: Machines = self
+        self.config.stash[MACHINES] = machines
         self.config.pluginmanager.register(Results(self.runs, self.manifest))
         for line in reaper.reap(journal.directory()):
             self.events.emit(Notice("", line))

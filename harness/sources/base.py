@@ -122,6 +122,5 @@ class Source(abc.ABC):
 
     def options(self) -> dict[str, Any]:
         """The options as JSON knows them."""
-        assert dataclasses.is_dataclass(self)
-        values = dataclasses.asdict(self)
+        values = dataclasses.asdict(self)  # type: ignore[call-overload]  # as the docstring says
         return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.plugin.conftest import WEB
+from tests.project import WEB
 
 if TYPE_CHECKING:
-    from tests.plugin.conftest import Project
+    from tests.project import Project
 
 IMAGE = "web::image[fake]"
 
@@ -129,7 +129,9 @@ def test_an_image_alone_boots_nothing(project: Project) -> None:
 def test_last_failed_selects_the_image_and_it_fails_again(project: Project) -> None:
     fixed = project.path / "fixed"
     project.write(
-        build(f"def test_a(web): assert pathlib.Path({str(fixed)!r}).exists()\ndef test_b(web): ...")
+        build(
+            f"def test_a(web): assert pathlib.Path({str(fixed)!r}).exists()\ndef test_b(web): pass"
+        )
     )
     assert project.run().ret == 1
     fixed.touch()
@@ -220,7 +222,8 @@ def test_two(web): pass
 
 
 def test_an_assertion_in_the_build_function_shows_the_users_code_only(project: Project) -> None:
-    project.write(build("def test_one(web): pass").replace("machine): pass", "machine): assert 1 == 2"))
+    failing = build("def test_one(web): pass").replace("machine): pass", "machine): assert 1 == 2")
+    project.write(failing)
     result = project.run()
     result.stdout.fnmatch_lines(["*def web(machine): assert 1 == 2", "E*assert 1 == 2"])
     assert "lifecycle.py" not in result.stdout.str()

@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.plugin.conftest import Project
+    from tests.project import Project
 
 # A stage that never ends, and a test or a provisioning step that never ends.
 STUCK = {
@@ -96,9 +96,7 @@ def test_after_a_kill_the_next_run_says_what_was_left_and_removes_it(project: Pr
     process.kill()
     process.communicate()
     assert len(journals(project.path)) == 2, "the journal of the killed run, and its lock"
-    project.write(
-        "@harness.build(FakeSource())\ndef web(machine): pass\ndef test_x(web): pass\n"
-    )
+    project.write("@harness.build(FakeSource())\ndef web(machine): pass\ndef test_x(web): pass\n")
     result = project.run()
     result.stdout.fnmatch_lines(["left by a killed run, removed: instance fake-* of web.fake, *"])
     assert result.ret == 0

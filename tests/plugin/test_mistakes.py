@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.plugin.conftest import Project
+    from tests.project import Project
 
 BUILD = "@harness.build(FakeSource())\ndef {name}(machine): pass\n"
 

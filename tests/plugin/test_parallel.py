@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.plugin.conftest import Project
+    from tests.project import Project
 
 
 def test_all_builds_boot_at_once_and_are_tested_in_the_order_of_their_readiness(
@@ -136,7 +136,9 @@ def test_x(web): pass
     )
     result = project.run()
     assert result.ret == 1
-    assert len(re.findall(r"^E +RuntimeError: no such region", result.stdout.str(), re.M)) == 1
+    assert (
+        len(re.findall(r"^E +RuntimeError: no such region", result.stdout.str(), re.MULTILINE)) == 1
+    )
     assert not (project.path / "diary.txt").exists()
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.plugin.conftest import WEB
+from tests.project import WEB
 
 if TYPE_CHECKING:
-    from tests.plugin.conftest import Project
+    from tests.project import Project
 
 ALL = ["web::provision[fake]", "test_one[fake]", "test_two[fake]", "web::image[fake]"]
 

@@ -14,7 +14,7 @@ from harness import cache, naming, ssh
 from harness.errors import ConfigurationError, DisconnectedError
 from harness.model import Endpoint, Image, Resource
 from harness.sources.base import Connection, Context, Instance, Source
-from harness.sources.qemu import access, accelerator, bases, disk, processes
+from harness.sources.qemu import accelerator, access, bases, disk, processes
 from harness.sources.qemu.child_process import ChildRunner, require_tools
 from harness.sources.qemu.vm import PROGRAM, Shape, VirtualMachine
 
@@ -47,7 +47,8 @@ class Qemu(Source):
             ``{source}``. Default ``{build}-{source}-{timestamp}``. An image that is already there
             is never replaced.
         output_directory: where images go; a relative path starts at pytest's rootdir. Default
-            ``images``. The newest image is also at ``<output_directory>/<build>.<source>.<format>``.
+            ``images``. The newest image of a build is also at
+            ``<output_directory>/<build>.<source>.<format>``.
 
     Example:
         `harness.Qemu(base="debian-12", image_name="web-{timestamp}", memory=2048)`
@@ -238,6 +239,6 @@ def _one_of(option: str, value: object, choices: tuple[str, ...]) -> None:
         raise ConfigurationError(f"{option}={value!r}: choose one of {', '.join(choices)}")
 
 
-def _at_least(option: str, value: float, least: float, unit: str) -> None:
+def _at_least(option: str, value: object, least: float, unit: str) -> None:
     if not isinstance(value, int | float) or value < least:
         raise ConfigurationError(f"{option}={value!r}: at least {least} {unit}".rstrip())

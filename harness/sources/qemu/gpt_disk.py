@@ -19,6 +19,7 @@ MIB = 1024 * 1024
 BIOS_BOOT_START = 1 * MIB
 EFI_START = 4 * MIB
 ROOT_START = 68 * MIB
+SECOND_TABLE = 5 * 4096  # 33 sectors, in whole blocks
 
 # Where grub-install patches what grub-mkimage made: include/grub/i386/pc/boot.h and
 # include/grub/offsets.h in GRUB's source.
@@ -44,8 +45,11 @@ class Identifiers:
 
 
 def root_size(disk_size: int) -> int:
-    """The bytes left for the root partition: the last MiB holds the second partition table."""
-    return disk_size - ROOT_START - MIB
+    """The bytes left for the root partition: all but the second partition table's blocks.
+
+    systemd-repart reckons the same, so that it finds nothing to grow on a disk of this size.
+    """
+    return disk_size - ROOT_START - SECOND_TABLE
 
 
 def sfdisk_script(disk_size: int, ids: Identifiers) -> str:

@@ -1,15 +1,14 @@
-"""A project with builds on a `FakeSource`, run by a pytest of its own."""
+"""A project with builds, run by a pytest of its own."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    import pytest
 
 HEAD = """
 import pathlib, time
@@ -72,23 +71,3 @@ class Project:
         """The manifest's entries, by build."""
         document = json.loads((self.path / "reports" / "manifest.json").read_text())
         return {entry["build"]: entry for entry in document["builds"]}
-
-
-@pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setenv("XDG_STATE_HOME", str(pytester.path / "state"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(pytester.path / "cache"))
-    return Project(pytester)
-
-
-@pytest.fixture
-def collection_error(project: Project) -> Callable[[str], str]:
-    """What pytest prints for a source that must not be collected."""
-
-    def collect(source: str, name: str = "test_builds") -> str:
-        project.write(source, name)
-        result = project.run("--collect-only")
-        assert result.ret != 0
-        return result.stdout.str() + result.stderr.str()
-
-    return collect

@@ -1,0 +1,148 @@
+"""From a recipe to a proven image, on a real machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import xml.etree.ElementTree as ET
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import jsonschema
+import pytest
+
+from tests.qemu.stock import StockMachine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.qemu.conftest import VmProject
+
+pytestmark = pytest.mark.vm
+
+BUILD = """
+@harness.build(harness.Qemu(image_name="proof-{timestamp}", disk_size="3G"))
+def proof(machine):
+    machine.shell("echo built >/etc/proof", "echo $GREETING", env={"GREETING": "hello guest"})
+    machine.put("site", "/srv")
+    machine.shell(script="setup.sh", cwd="/srv", env={"NAME": "it's me"})
+    assert machine.run("cat %s", "/srv/name with space").stdout == "it's me"
+    machine.get("/srv/site/", "fetched")
+
+@pytest.fixture(scope="module")
+def scratch(proof):
+    proof.check_output("touch /srv/scratch")
+    yield "/srv/scratch"
+    proof.check_output("rm /srv/scratch")
+
+def test_change(proof, scratch):
+    assert proof.file("/etc/proof").content_string == "built\\n"
+    assert proof.file(scratch).exists
+
+def test_tree(proof):
+    assert proof.file("/srv/site/run").mode == 0o755
+    assert proof.file("/srv/site/link").linked_to == "/srv/site/binary"
+    assert proof.file("/srv/site/binary").content == bytes(range(256))
+
+def test_system(proof):
+    assert proof.system_info.codename == "bookworm"
+    assert proof.service("ssh").is_running
+    assert proof.package("openssh-server").is_installed
+    assert proof.check_output("systemctl is-system-running --wait || true") == "running"
+
+def test_the_disk_has_grown(proof):
+    assert int(proof.check_output("df --output=size -BM / | tail -n 1").strip("M ")) > 2500
+"""
+
+
+@pytest.fixture
+def built(vm_project: VmProject) -> VmProject:
+    """A project after its one green run."""
+    site = vm_project.path / "site"
+    site.mkdir()
+    (site / "binary").write_bytes(bytes(range(256)))
+    (site / "run").write_text("#!/bin/sh\n")
+    (site / "run").chmod(0o755)
+    (site / "link").symlink_to("binary")
+    script = '#!/bin/bash\nset -u\nprintf %s "$NAME" >"name with space"\n[[ $PWD == /srv ]]\n'
+    (vm_project.path / "setup.sh").write_text(script)
+    vm_project.write(BUILD)
+    result = vm_project.run("-s")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["proof.qemu | hello guest"])
+    return vm_project
+
+
+def test_a_build_from_end_to_end(built: VmProject) -> None:
+    assert built.leftovers() == []
+    image, stable = built.images()
+    assert stable.name == "proof.qemu.qcow2"
+    assert stable.resolve() == image
+    entry = built.manifest()["proof.qemu"]
+    _the_manifest_is_true(built, entry, image)
+    _junit_names_the_image(built, entry)
+    assert "hello guest\n" in (built.path / "reports/logs/proof.qemu.log").read_text()
+    assert (built.path / "fetched/binary").read_bytes() == bytes(range(256))
+    _the_image_boots_and_holds_the_change(image)
+    again = built.run()
+    assert again.ret == 0
+    assert len(built.images()) == 3, "the first image is still there"
+    assert stable.resolve() != image
+
+
+def _the_manifest_is_true(project: VmProject, entry: dict[str, object], image: Path) -> None:
+    schema = json.loads((resources.files("harness.reports") / "manifest.schema.json").read_text())
+    jsonschema.validate(
+        json.loads((project.path / "reports/manifest.json").read_text()),
+        schema,
+        format_checker=jsonschema.FormatChecker(),
+    )
+    taken = entry["image"]
+    assert isinstance(taken, dict)
+    assert taken["checksum"] == f"sha256:{hashlib.sha256(image.read_bytes()).hexdigest()}"
+    assert taken["size"] == image.stat().st_size
+    assert taken["id"] == f"images/{image.name}"
+
+
+def _junit_names_the_image(project: VmProject, entry: dict[str, object]) -> None:
+    report = ET.parse(project.path / "reports/junit.xml")
+    (case,) = [c for c in report.iter("testcase") if c.get("name") == "image[qemu]"]
+    properties = {p.get("name"): p.get("value") for p in case.iter("property")}
+    taken = entry["image"]
+    assert isinstance(taken, dict)
+    assert properties["image_id"] == taken["id"]
+    assert properties["image_checksum"] == taken["checksum"]
+    assert properties["base"] == "debian-12"
+    assert properties["source_type"] == "qemu"
+    assert float(properties["seconds_boot"] or 0) > 0
+
+
+def _the_image_boots_and_holds_the_change(image: Path) -> None:
+    check = subprocess.run(
+        ["qemu-img", "check", str(image)], capture_output=True, text=True, check=False
+    )
+    assert check.returncode == 0, check.stdout
+    info = json.loads(
+        subprocess.check_output(["qemu-img", "info", "--output=json", str(image)], text=True)
+    )
+    assert "backing-filename" not in info
+    with StockMachine(image) as machine:
+        assert machine.ssh("cat /etc/proof") == "built\n"
+        assert machine.ssh("ls /srv") == "name with space\nsite\n"
+        # Nothing of the build's access is left, and the machine has an identity of its own.
+        assert machine.ssh("wc -l </root/.ssh/authorized_keys") == "1\n"
+        assert len(machine.ssh("cat /etc/machine-id").strip()) == 32
+        assert machine.ssh("ls /tmp") == machine.ssh("ls /tmp | grep -v harness")
+
+
+@pytest.mark.parametrize("size", ["1G"])
+def test_a_disk_does_not_shrink(vm_project: VmProject, size: str) -> None:
+    vm_project.write(
+        f"@harness.build(harness.Qemu(disk_size={size!r}))\ndef web(machine): pass\n"
+        "def test_x(web): pass"
+    )
+    result = vm_project.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*disk_size='1G' is less than the 2048M of debian-12*"])
+    assert vm_project.leftovers() == []

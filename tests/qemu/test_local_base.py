@@ -1,0 +1,66 @@
+"""An image file as the base of the next build: cloud-init, and a user who is not root."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness import cache
+from harness.sources.qemu import recipes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.qemu.conftest import VmProject
+
+pytestmark = pytest.mark.vm
+
+BUILD = """
+@harness.build(harness.Qemu(base="base.raw", ssh_username="builder", format="raw"))
+def web(machine):
+    machine.shell("id -un >/tmp/plain")
+    machine.shell("id -un >/etc/as_root", sudo=True)
+    machine.shell("echo $UID_OF_ROOT >/etc/env", env={"UID_OF_ROOT": "0"}, sudo=True)
+
+def test_cloud_init_is_done(web):
+    assert web.file("/run/cloud-init/result.json").exists
+
+def test_users(web):
+    assert web.user().name == "builder"
+    assert web.file("/tmp/plain").content_string == "builder\\n"
+    assert web.file("/etc/as_root").content_string == "root\\n"
+    assert web.file("/etc/env").content_string == "0\\n"
+"""
+
+
+def test_build_on_a_local_raw_file(vm_project: VmProject, cached_base: Path) -> None:
+    base = vm_project.path / "base.raw"
+    vm_project.pytester.run("qemu-img", "convert", "-O", "raw", str(cached_base), str(base))
+    before = hashlib.sha256(base.read_bytes()).hexdigest()
+    vm_project.write(BUILD)
+    result = vm_project.run()
+    assert result.ret == 0
+    assert hashlib.sha256(base.read_bytes()).hexdigest() == before
+    entry = vm_project.manifest()["web.qemu"]
+    assert entry["inputs"]["base"] == {
+        "name": "base.raw",
+        "checksum": f"sha256:{before}",
+    }
+    image, stable = vm_project.images()
+    assert (image.suffix, stable.name) == (".raw", "web.qemu.raw")
+    assert vm_project.leftovers() == []
+
+
+@pytest.fixture
+def cached_base(vm_project: VmProject) -> Path:
+    """The recipe's disk, which an earlier test may not have made yet."""
+    recipe = recipes.RECIPES["debian-12"]
+    where = cache.directory() / "bases" / f"{recipe.name}-{recipes.digest(recipe)[:16]}"
+    if not where.exists():
+        vm_project.write(
+            "@harness.build(harness.Qemu())\ndef b(machine): pass\ndef test_b(b): pass\n"
+        )
+        assert vm_project.run("-k", "provision").ret == 0
+    return where / "disk.qcow2"

@@ -1,0 +1,67 @@
+"""The gate's logic, without a session."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.gate import Gate, Phase
+
+MACHINE = "machine-1"
+
+
+def passes(gate: Gate, nodeid: str, machine: str = MACHINE) -> None:
+    for when in ("setup", "call", "teardown"):
+        gate.record(machine, nodeid, Phase(when, "passed"))
+
+
+def test_every_phase_of_every_test_on_this_machine_opens_it() -> None:
+    gate = Gate(["a", "b"])
+    passes(gate, "a")
+    assert gate.refusal(MACHINE) == "1 of 2 tests not run (b): no image was taken"
+    passes(gate, "b")
+    assert gate.refusal(MACHINE) == ""
+    assert gate.refusal("machine-2") == "2 of 2 tests not run (a, b): no image was taken"
+
+
+@pytest.mark.parametrize("missing", ["setup", "call", "teardown"])
+def test_a_phase_that_was_not_seen_is_no_pass(missing: str) -> None:
+    gate = Gate(["a"])
+    for when in {"setup", "call", "teardown"} - {missing}:
+        gate.record(MACHINE, "a", Phase(when, "passed"))
+    assert gate.results(MACHINE)["a"].outcome == "not run"
+    assert gate.refusal(MACHINE)
+
+
+@pytest.mark.parametrize("failing", ["setup", "call", "teardown"])
+def test_a_failure_is_not_undone_by_a_pass(failing: str) -> None:
+    gate = Gate(["a"])
+    gate.record(MACHINE, "a", Phase(failing, "failed"))
+    passes(gate, "a")
+    assert gate.refusal(MACHINE) == "1 of 1 test failed (a): no image was taken"
+
+
+def test_only_a_mark_excuses_a_skip() -> None:
+    for excused in (True, False):
+        gate = Gate(["a", "b"])
+        gate.record(MACHINE, "a", Phase("setup", "skipped", excused=excused))
+        gate.record(MACHINE, "a", Phase("teardown", "passed"))
+        passes(gate, "b")
+        assert bool(gate.refusal(MACHINE)) is not excused
+
+
+def test_an_image_needs_one_pass_at_least_unless_it_says_untested() -> None:
+    assert "no test uses the build" in Gate([]).refusal(MACHINE)
+    assert Gate([], untested=True).refusal(MACHINE) == ""
+    untested = Gate(["a"], untested=True)
+    assert "1 of 1 test not run" in untested.refusal(MACHINE)
+
+
+def test_a_refusal_names_some_and_counts_the_rest() -> None:
+    gate = Gate([f"f.py::test_{n}" for n in range(9)])
+    for n in range(2):
+        gate.record(MACHINE, f"f.py::test_{n}", Phase("call", "failed"))
+    assert gate.refusal(MACHINE) == (
+        "2 of 9 tests failed (test_0, test_1); "
+        "7 of 9 tests not run (test_2, test_3, test_4, test_5, test_6 and 2 more): "
+        "no image was taken"
+    )

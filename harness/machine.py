@@ -101,7 +101,7 @@ class Machine:
         """Run one command and return what it answered, whatever its exit status.
 
         Args:
-            command: for the user's shell; each ``%s`` in it is replaced by the next of ``args``.
+            command: for /bin/sh; each ``%s`` in it is replaced by the next of ``args``.
             args: quoted, so that no value can be taken for shell syntax.
             timeout: seconds until it is killed; default 3600, None: never.
 

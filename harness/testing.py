@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import secrets
 import threading
 from dataclasses import dataclass, field
@@ -10,10 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.errors import SourceError
 from harness.model import CommandResult, Image, Resource
-from harness.sources.base import Connection, Context, Instance, Source
+from harness.sources.base import Connection, Context, Instance, Source, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 STAGES = ("boot", "connect", "seal", "capture", "publish", "destroy")
 
@@ -37,6 +39,20 @@ class Diary:
         return list(self._entries)
 
 
+class FakeStream:
+    """An answer, read as a stream."""
+
+    def __init__(self, result: CommandResult) -> None:
+        self._result = result
+        self._rest = io.BytesIO(result.stdout_bytes)
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._rest.read(size)
+
+    def finish(self) -> CommandResult:
+        return self._result
+
+
 class FakeConnection:
     """Answers commands from a table; anything else succeeds silently."""
 
@@ -58,6 +74,10 @@ class FakeConnection:
             on_output("stdout", result.stdout_bytes)
             on_output("stderr", result.stderr_bytes)
         return result
+
+    @contextlib.contextmanager
+    def stream(self, command: str) -> Iterator[Stream]:
+        yield FakeStream(self._answer(command, command))
 
     def execute(self, command: str, *, timeout: float | None = None) -> CommandResult:
         del timeout

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from harness.cancel import CancelToken
     from harness.events import Dispatcher
@@ -34,6 +35,16 @@ class Context:
     events: Dispatcher
 
 
+class Stream(Protocol):
+    """The output of a command that runs."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Some of it; empty: that was all."""
+
+    def finish(self) -> CommandResult:
+        """Wait for its end; the output that was read is not in the result."""
+
+
 class Connection(Protocol):
     """A way to run commands on a machine; `harness.ssh` has the real one."""
 
@@ -46,6 +57,9 @@ class Connection(Protocol):
         on_output: Callable[[str, bytes], None] | None = None,
     ) -> CommandResult:
         """Run on a channel of its own, its output handed on as it comes."""
+
+    def stream(self, command: str) -> AbstractContextManager[Stream]:
+        """Run a command whose output is read as it comes."""
 
     def execute(self, command: str, *, timeout: float | None = None) -> CommandResult:
         """Run in the long-lived shell: one round trip."""

@@ -96,9 +96,7 @@ class StockMachine:
         }
         for number, (name, text) in enumerate(seed.items()):
             (self._directory / name).write_text(text)
-            iso.add_file(
-                str(self._directory / name), f"/FILE{number}.;1", joliet_path=f"/{name}"
-            )
+            iso.add_file(str(self._directory / name), f"/FILE{number}.;1", joliet_path=f"/{name}")
         iso.write(str(self._directory / "seed.iso"))
         iso.close()
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import cache
-from harness.sources.qemu import recipes
+from harness.sources.qemu import bases, recipes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +55,7 @@ def test_build_on_a_local_raw_file(vm_project: VmProject, cached_base: Path) -> 
 @pytest.fixture
 def cached_base(vm_project: VmProject) -> Path:
     """The recipe's disk, which an earlier test may not have made yet."""
-    recipe = recipes.RECIPES["debian-12"]
-    where = cache.directory() / "bases" / f"{recipe.name}-{recipes.digest(recipe)[:16]}"
+    where = bases.recipe_directory(recipes.RECIPES["debian-12"])
     if not where.exists():
         vm_project.write(
             "@harness.build(harness.Qemu())\ndef b(machine): pass\ndef test_b(b): pass\n"

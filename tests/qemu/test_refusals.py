@@ -82,7 +82,10 @@ def test_reasons_for_no_image(vm_project: VmProject) -> None:
 def _a_selection_takes_none(project: VmProject) -> None:
     before = project.images()
     last_failed = project.outcomes("--lf", "-k", "one")
-    assert last_failed == {"test_that_fails[failing-test]": "FAILED", "one::image[failing-test]": "FAILED"}
+    assert last_failed == {
+        "test_that_fails[failing-test]": "FAILED",
+        "one::image[failing-test]": "FAILED",
+    }
     left_out = project.run("-k", "four and not test_good")
     assert left_out.ret == 1
     left_out.stdout.fnmatch_lines(["four.good: 1 of 2 tests not run (test_good*"])

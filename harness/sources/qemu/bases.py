@@ -61,8 +61,13 @@ def resolve(name: str, context: Context) -> Base:
     return Base(name, path, known["format"], known["virtual-size"], checksum, False)
 
 
+def recipe_directory(recipe: recipes.Recipe) -> Path:
+    """Where a recipe's disk (``disk.qcow2``) is kept once it is made."""
+    return cache.directory() / "bases" / f"{recipe.name}-{recipes.digest(recipe)[:16]}"
+
+
 def _of_recipe(recipe: recipes.Recipe, context: Context) -> Base:
-    where = cache.directory() / "bases" / f"{recipe.name}-{recipes.digest(recipe)[:16]}"
+    where = recipe_directory(recipe)
 
     def make(partial: Path) -> None:
         notice = f"making the base {recipe.name} with mmdebstrap, once: a minute or two"

@@ -17,7 +17,8 @@ STEPS: Mapping[str, str] = {
     "cloud-init": "if command -v cloud-init >/dev/null 2>&1; then\n"
     "  rm -rf /var/lib/cloud/* /run/cloud-init/result.json\n"
     "fi",
-    "logs": "find /var/log -type f -exec truncate -s 0 {} +",
+    # journald's are kept by machine id, and nobody could read an emptied one.
+    "logs": "rm -rf /var/log/journal/*\nfind /var/log -type f -exec truncate -s 0 {} +",
     "dhcp leases": "rm -f /var/lib/dhcp/*.leases /var/lib/NetworkManager/*.lease"
     " /run/systemd/netif/leases/*",
     "random seed": "rm -f /var/lib/systemd/random-seed /var/lib/systemd/credential.secret",

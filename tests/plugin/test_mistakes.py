@@ -113,7 +113,6 @@ def test_x(web): pass
 
 
 def test_xdist_is_refused_in_a_sentence(project: Project) -> None:
-    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
     project.write(BUILD.format(name="web") + "def test_x(web): pass")
     result = project.run("-n", "2")
     assert result.ret != 0

@@ -34,7 +34,7 @@ class IndexTarget:
 
 
 def sources_for(suite: str) -> tuple[str, ...]:
-    """apt source lines for ``suite``; none where this machine knows no Debian archive."""
+    """The apt source lines for ``suite``; none where this machine knows no Debian archive."""
     return select(_index_targets(), suite)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 # mmdebstrap unmounts and removes what it made when it is asked to end.
-TERMINATE_SECONDS = 10.0
+END_SECONDS = 10.0
 
 
 class Runner(Protocol):
@@ -89,9 +89,7 @@ def require_tools(tools: Mapping[str, str], purpose: str) -> None:
 
 
 @contextlib.contextmanager
-def _session(
-    argv: Sequence[str], environ: Mapping[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
+def _session(argv: Sequence[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     child = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -109,12 +107,17 @@ def _session(
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ask the whole session to end, and kill what has not ended in time."""
-    deadline = time.monotonic() + TERMINATE_SECONDS
-    _signal(child, signal.SIGTERM)
-    # The pipe must not fill up meanwhile, or the child could not finish its last words.
-    while child.poll() is None and time.monotonic() < deadline:
-        _drain(child)
+    """Ask the whole session to end, and kill what has not ended in time.
+
+    First as a terminal's Ctrl-C asks: fakeroot's daemon is in a session of its own, and only on
+    that signal does fakeroot end it.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        deadline = time.monotonic() + END_SECONDS
+        _signal(child, number)
+        # The pipe must not fill up meanwhile, or the child could not finish its last words.
+        while child.poll() is None and time.monotonic() < deadline:
+            _drain(child)
     _signal(child, signal.SIGKILL)
 
 

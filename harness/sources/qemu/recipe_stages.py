@@ -1,0 +1,197 @@
+"""The stages that turn a recipe into a disk, each a few programs and the files between them.
+
+What is in the guest and why can be read in recipe_files/: ``root/`` is copied into the root file
+system before the packages are installed, and ``finish`` runs in it afterwards.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import stat
+import tarfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import ToolMissingError
+from harness.sources.qemu import apt_sources, gpt_disk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.sources.qemu.child_process import Runner
+
+# Every feature by name: what mke2fs.conf of the building machine has is its own affair, and
+# GRUB and e2fsck of the recipe's suite must know them.
+EXT4_FEATURES = (
+    "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,"
+    "sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum"
+)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """One disk in the making; the stages are called in the order in which they stand here."""
+
+    work: Path
+    ids: gpt_disk.Identifiers
+    disk_size: int
+    run: Runner
+
+    @property
+    def raw(self) -> Path:
+        return self.work / "disk.raw"
+
+    @property
+    def archive(self) -> Path:
+        return self.work / "root.tar"
+
+    @property
+    def root(self) -> Path:
+        return self.work / "root"
+
+    def install_packages(
+        self, suite: str, packages: tuple[str, ...], sources: tuple[str, ...]
+    ) -> None:
+        """The root file system as a tar, with owners and devices as they should be."""
+        (self.work / "apt.conf").write_text(apt_sources.access_settings(), encoding="utf-8")
+        (self.work / "files.tar").write_bytes(files_tar())
+        self.run(
+            [
+                "mmdebstrap",
+                "--variant=apt",
+                "--architectures=amd64",
+                f"--include={','.join(packages)}",
+                *_keyring_options(sources),
+                f"--aptopt={self.work / 'apt.conf'}",
+                # Before the kernel is installed: its initrd is made with our settings.
+                f"--essential-hook=tar-in {_quoted(self.work / 'files.tar')} /",
+                f"--customize-hook=upload {_quoted(_directory() / 'finish')} /finish",
+                f'--customize-hook=chroot "$1" sh /finish {self.ids.root_filesystem}',
+                '--customize-hook=rm "$1/finish"',
+                suite,
+                str(self.archive),
+                *sources,
+            ],
+            environ=_temporary_directory(self.work),
+        )
+
+    def partition(self) -> None:
+        with self.raw.open("wb") as file:
+            file.truncate(self.disk_size)
+        script = self.work / "partitions"
+        script.write_text(gpt_disk.sfdisk_script(self.disk_size, self.ids), encoding="utf-8")
+        # sfdisk reads its script from standard input only.
+        self.run(["sh", "-c", 'sfdisk --quiet "$1" <"$2"', "sfdisk", str(self.raw), str(script)])
+
+    def fill_root(self) -> None:
+        """The root file system from the tar into its partition.
+
+        fakeroot remembers owners and devices from one program to the next; for root too, who may
+        lack the right to make devices in a container.
+        """
+        self.root.mkdir()
+        unpack: list[str | Path] = ["tar", "-x", "-p", "--numeric-owner", "-f", self.archive]
+        unpack += ["-C", self.root]
+        self.run(["fakeroot", "sh", "-ec", f"{_shell(unpack)}\n{_shell(self._mke2fs())}"])
+
+    def set_capabilities(self) -> None:
+        """File capabilities; where they go through fakeroot 1.31, the file's type is lost."""
+        commands = []
+        for number, (name, value) in enumerate(capabilities(self.archive)):
+            (self.work / f"capability{number}").write_bytes(value)
+            commands.append(f'ea_set -f capability{number} "{name}" security.capability\n')
+        if commands:
+            (self.work / "capabilities").write_text("".join(commands), encoding="utf-8")
+            script = 'cd "$1" && exec debugfs -w -f capabilities "$2"'
+            root = f"{self.raw}?offset={gpt_disk.ROOT_START}"
+            self.run(["sh", "-c", script, "debugfs", str(self.work), root])
+
+    def install_grub(self) -> None:
+        images = self.root / "boot/grub/i386-pc"
+        boot, core = ((images / name).read_bytes() for name in ("boot.img", "core.img"))
+        gpt_disk.install_grub(self.raw, boot, core)
+
+    def convert(self, disk: Path) -> None:
+        # Not compressed: every boot of every machine on this base reads it.
+        self.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(self.raw), str(disk)])
+
+    def _mke2fs(self) -> list[str | Path]:
+        uuid = self.ids.root_filesystem
+        # Nothing is left for the guest's first mount to initialise.
+        extended = (
+            f"offset={gpt_disk.ROOT_START},root_owner=0:0,hash_seed={uuid},"
+            "lazy_itable_init=0,lazy_journal_init=0"
+        )
+        identity: list[str | Path] = ["-L", "root", "-U", str(uuid), "-E", extended]
+        layout = ["-t", "ext4", "-O", EXT4_FEATURES, "-b", "4096"]
+        size = f"{gpt_disk.root_size(self.disk_size) // 1024}k"
+        return ["mke2fs", "-q", "-F", *layout, *identity, "-d", self.root, self.raw, size]
+
+
+def recipe_files() -> Iterator[tuple[str, Path]]:
+    """Every file of recipe_files/ by its name there, in a fixed order."""
+    directory = _directory()
+    for path in sorted(directory.rglob("*")):
+        if path.is_file():
+            yield path.relative_to(directory).as_posix(), path
+
+
+def files_tar() -> bytes:
+    """``root/`` as a tar, owned by root and with the same modes whoever installed the harness."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, path in recipe_files():
+            if name.startswith("root/"):
+                member = tarfile.TarInfo(name.removeprefix("root/"))
+                member.size = path.stat().st_size
+                member.mode = 0o755 if "/hooks/" in name else 0o644
+                with path.open("rb") as file:
+                    tar.addfile(member, file)
+    return buffer.getvalue()
+
+
+def capabilities(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file capability in a tar that GNU tar wrote: the file's path and the value."""
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if value := member.pax_headers.get("SCHILY.xattr.security.capability"):
+                yield f"/{member.name.removeprefix('./')}", value.encode(errors="surrogateescape")
+
+
+def _directory() -> Path:
+    return Path(str(resources.files(__package__) / "recipe_files"))
+
+
+def _keyring_options(sources: tuple[str, ...]) -> list[str]:
+    """What makes mmdebstrap's own choice of an archive work where apt does not trust Debian."""
+    if not apt_sources.KEYRING.exists():
+        raise ToolMissingError(
+            f"{apt_sources.KEYRING} is missing: packages from Debian cannot be verified. "
+            "Install with: apt-get install debian-archive-keyring"
+        )
+    return [] if sources else [f"--keyring={apt_sources.KEYRING}"]
+
+
+def _temporary_directory(work: Path) -> dict[str, str]:
+    """TMPDIR for mmdebstrap: ``work``, unless a plain user's other ids could not get there."""
+    reachable = os.geteuid() == 0 or all(
+        parent.stat().st_mode & stat.S_IXOTH for parent in (work, *work.resolve().parents)
+    )
+    if not reachable:
+        return {}
+    temporary = work / "tmp"
+    temporary.mkdir()
+    temporary.chmod(0o1777)
+    return {"TMPDIR": str(temporary)}
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
+def _shell(argv: list[str | Path]) -> str:
+    return shlex.join(str(word) for word in argv)

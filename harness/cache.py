@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
@@ -14,6 +13,7 @@ from filelock import FileLock, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from harness.cancel import CancelToken
 

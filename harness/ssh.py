@@ -65,29 +65,13 @@ def nothing_wrong() -> None:
     return None
 
 
-def generate_key() -> tuple[str, str]:
-    """A new ed25519 key pair: the private key as OpenSSH's text, and the public line."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.OpenSSH,
-        serialization.NoEncryption(),
-    )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    )
-    return private.decode(), public.decode()
-
-
 def connect(
     endpoint: Endpoint,
     *,
     timeout: float,
     cancelled: Callable[[], bool] = never,
     alive: Callable[[], str | None] = nothing_wrong,
+    ready: Callable[[], bool] = never,
 ) -> Connection:
     """Wait until the SSH server answers, and log in.
 
@@ -99,13 +83,16 @@ def connect(
         timeout: seconds for all of it.
         cancelled: asked ten times a second, also while commands run; true ends the wait.
         alive: asked as often; None, or a sentence why waiting is pointless.
+        ready: asked as often; true from when the server is known to listen, so that the next
+            attempt is made at once. Never, by default: only attempts tell.
 
     Raises:
         ConnectError: not alive, or not logged in at the deadline; says what was seen last.
         CancelledError: ``cancelled()`` became true.
         ConfigurationError: a key of the endpoint cannot be read.
     """
-    return Connection(endpoint, _log_in(Wait(endpoint, timeout, cancelled, alive)), cancelled)
+    wait = Wait(endpoint, timeout, cancelled, alive, ready)
+    return Connection(endpoint, _log_in(wait), cancelled)
 
 
 class Connection:

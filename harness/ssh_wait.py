@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 BANNER = b"SSH-"
 PAUSE = 0.1
 """Seconds from an attempt that failed to the next one, and between two looks at the way out."""
-OVERLAP = 1.0
-"""Seconds of silence after which a further attempt is made beside the silent ones."""
+OVERLAP = 2.0
+"""Seconds of silence after which a further attempt is made beside the silent ones. Each may start
+a process in the guest once it listens, when an emulated guest has least time for it."""
 PATIENCE = 10.0
 """Seconds after which a silent attempt is given up."""
 
@@ -40,6 +41,7 @@ class Wait:
         timeout: seconds.
         cancelled: true when the run is being stopped.
         alive: None, or a sentence why waiting is pointless.
+        ready: true from when the server is known to listen; what is silent then came too early.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Wait:
         timeout: float,
         cancelled: Callable[[], bool],
         alive: Callable[[], str | None],
+        ready: Callable[[], bool] = lambda: False,
     ) -> None:
         self.endpoint = endpoint
         self.seen = "nothing was tried"
@@ -56,6 +59,7 @@ class Wait:
         self._start = time.monotonic()
         self._cancelled = cancelled
         self._alive = alive
+        self.ready = ready
 
     def check(self) -> None:
         """Raise what ends the wait, if anything does.
@@ -92,9 +96,12 @@ def first_to_answer(wait: Wait) -> socket.socket:
         CancelledError, ConnectError: see `Wait.check`.
     """
     with _Attempts(wait) as attempts:
-        due = time.monotonic()
+        due, known_ready = time.monotonic(), False
         while True:
             wait.check()
+            if not known_ready and wait.ready():
+                known_ready, due = True, time.monotonic()
+                attempts.drop_all()
             if time.monotonic() >= due:
                 due = time.monotonic() + (OVERLAP if attempts.start() else PAUSE)
             for attempt in attempts.ready(min(PAUSE, max(0, due - time.monotonic()))):
@@ -116,9 +123,12 @@ class _Attempts:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.drop_all()
+        self._selector.close()
+
+    def drop_all(self) -> None:
         for attempt in list(self._open):
             self._drop(attempt)
-        self._selector.close()
 
     def start(self) -> bool:
         """Start one more attempt."""

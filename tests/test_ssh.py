@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import ssh, ssh_wait
+from harness import keys, ssh, ssh_wait
 from harness.errors import (
     CancelledError,
     CommandTimeoutError,
@@ -72,7 +72,7 @@ def listening(serve: Callable[[int, socket.socket], bool]) -> Iterator[int]:
 
 
 def endpoint(port: int) -> Endpoint:
-    private, public = ssh.generate_key()
+    private, public = keys.generate_key()
     return Endpoint("127.0.0.1", port, "nobody", private, public)
 
 
@@ -122,6 +122,28 @@ def test_a_silent_connection_does_not_hold_up_the_next() -> None:
 
     with listening(serve) as port:
         assert banner_of(port) == b"SSH-2.0-second\r\n"
+
+
+def test_a_server_that_is_known_to_listen_is_asked_afresh_at_once() -> None:
+    asked: list[int] = []
+
+    def serve(number: int, accepted: socket.socket) -> bool:
+        asked.append(number)
+        if number:
+            accepted.sendall(b"SSH-2.0-ready\r\n")
+        return True
+
+    # One silent attempt; the next would come after OVERLAP, which is longer than this wait.
+    with listening(serve) as port:
+        wait = ssh_wait.Wait(
+            endpoint(port),
+            ssh_wait.OVERLAP - 0.5,
+            ssh.never,
+            ssh.nothing_wrong,
+            lambda: bool(asked),
+        )
+        with ssh_wait.first_to_answer(wait) as answering:
+            assert answering.recv(100) == b"SSH-2.0-ready\r\n"
 
 
 def test_closed_connections_are_tried_again_at_once() -> None:
@@ -234,7 +256,7 @@ def test_bad_keys_are_told_before_anything_is_tried() -> None:
 
 @with_sshd
 def test_another_host_key_is_refused_with_both_fingerprints(server: Sshd) -> None:
-    _, other = ssh.generate_key()
+    _, other = keys.generate_key()
     wrong = dataclasses.replace(server.endpoint, host_key=other)
     message = "host key different: expected SHA256:.*, got SHA256:"
     with pytest.raises(ConnectError, match=message):
@@ -243,7 +265,7 @@ def test_another_host_key_is_refused_with_both_fingerprints(server: Sshd) -> Non
 
 @with_sshd
 def test_another_user_key_is_refused(server: Sshd) -> None:
-    private, _ = ssh.generate_key()
+    private, _ = keys.generate_key()
     wrong = dataclasses.replace(server.endpoint, private_key=private)
     with pytest.raises(ConnectError, match=f"key refused for user {server.endpoint.username}"):
         ssh.connect(wrong, timeout=0.4)
@@ -270,7 +292,7 @@ def test_a_server_without_common_algorithms_is_told(tmp_path: Path) -> None:
 
 @with_sshd
 def test_a_login_can_be_cancelled(server: Sshd) -> None:
-    private, _ = ssh.generate_key()
+    private, _ = keys.generate_key()
     wrong = dataclasses.replace(server.endpoint, private_key=private)
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
@@ -551,10 +573,10 @@ def test_leaving_a_stream_ends_its_command(connection: Connection) -> None:
 
 
 def test_generated_keys_are_openssh_keys(tmp_path: Path) -> None:
-    private, public = ssh.generate_key()
+    private, public = keys.generate_key()
     file = tmp_path / "key"
     file.write_text(private)
     file.chmod(0o600)
     told = subprocess.run(["ssh-keygen", "-y", "-f", file], capture_output=True, text=True)  # noqa: PLW1510
     assert told.stdout.split() == public.split()
-    assert ssh.generate_key() != (private, public)
+    assert keys.generate_key() != (private, public)

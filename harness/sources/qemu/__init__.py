@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from harness import cache, naming, ssh
+from harness import cache, naming
 from harness.errors import ConfigurationError, DisconnectedError
 from harness.model import Endpoint, Image, Resource
 from harness.sources.base import Connection, Context, Instance, Source
@@ -116,12 +116,18 @@ class Qemu(Source):
         return vm
 
     def connect(self, instance: Instance, context: Context) -> Connection:
+        from harness import ssh  # while the guest boots: paramiko takes its time to load
+
         vm = _vm(instance)
         endpoint = Endpoint(
             "127.0.0.1", vm.port, self.ssh_username, vm.keys.private, vm.keys.host_public
         )
         return ssh.connect(
-            endpoint, timeout=self.ssh_timeout, cancelled=context.cancel.is_set, alive=vm.ended
+            endpoint,
+            timeout=self.ssh_timeout,
+            cancelled=context.cancel.is_set,
+            alive=vm.ended,
+            ready=vm.says_that_ssh_is_up,
         )
 
     def stop(self, instance: Instance, connection: Connection, context: Context) -> None:

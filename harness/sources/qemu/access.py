@@ -12,7 +12,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness import cloud_init, ssh
+from harness import cloud_init, keys
+from harness.sources.qemu.disk import escaped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,14 +30,14 @@ class Keys:
 
     @classmethod
     def generate(cls) -> Keys:
-        return cls(*ssh.generate_key(), *ssh.generate_key())
+        return cls(*keys.generate_key(), *keys.generate_key())
 
 
-def credentials(keys: Keys, directory: Path) -> list[str]:
+def credentials(own: Keys, directory: Path) -> list[str]:
     """QEMU's arguments for a guest that reads systemd credentials (root's key only)."""
     values = {
-        "ssh.authorized_keys.root": keys.public,
-        "ssh.host_ed25519_key": keys.host_private,
+        "ssh.authorized_keys.root": own.public,
+        "ssh.host_ed25519_key": own.host_private,
     }
     arguments = []
     for name, value in values.items():
@@ -45,15 +46,15 @@ def credentials(keys: Keys, directory: Path) -> list[str]:
         path = directory / name
         path.touch(mode=0o600)
         path.write_text(f"io.systemd.credential.binary:{name}={encoded}")
-        arguments += ["-smbios", f"type=11,path={path}"]
+        arguments += ["-smbios", f"type=11,path={escaped(path)}"]
     return arguments
 
 
-def nocloud(keys: Keys, username: str, instance_id: str, directory: Path) -> list[str]:
+def nocloud(own: Keys, username: str, instance_id: str, directory: Path) -> list[str]:
     """QEMU's arguments for a guest with cloud-init: a seed disk."""
     import pycdlib
 
-    user_data = cloud_init.user_data(username, keys.public, keys.host_private, keys.host_public)
+    user_data = cloud_init.user_data(username, own.public, own.host_private, own.host_public)
     files = {
         "user-data": user_data,
         "meta-data": json.dumps({"instance-id": instance_id, "local-hostname": "localhost"}),
@@ -73,4 +74,4 @@ def nocloud(keys: Keys, username: str, instance_id: str, directory: Path) -> lis
     path.touch(mode=0o600)
     iso.write(str(path))
     iso.close()
-    return ["-drive", f"file={path},if=virtio,format=raw,readonly=on"]
+    return ["-drive", f"file={escaped(path)},if=virtio,format=raw,readonly=on"]

@@ -6,7 +6,6 @@ import contextlib
 import json
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import cache
@@ -17,6 +16,7 @@ from harness.sources.qemu import disk, recipes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from harness.sources.base import Context
 

@@ -43,6 +43,11 @@ def info(path: Path) -> dict[str, Any]:
     return known
 
 
+def escaped(path: Path) -> str:
+    """A path in one of QEMU's option lists, where a comma ends the option."""
+    return str(path).replace(",", ",,")
+
+
 def create_overlay(run: Runner, base: Path, base_format: str, path: Path, size: int | None) -> None:
     """A disk that starts as the base and keeps what is written to itself."""
     command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", base_format]

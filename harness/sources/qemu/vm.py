@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import subprocess
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import SourceError
+from harness.sources.qemu import disk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from harness.sources.qemu.access import Keys
 
 PROGRAM = "qemu-system-x86_64"
+SSH_IS_UP = re.compile(rb"Started .*\bsshd?\.service")
+"""What systemd prints when the server listens."""
 _CPU = {"tcg": "max", "kvm": "host", "hvf": "host"}
 _ACCEL = {"tcg": "tcg,thread=multi", "kvm": "kvm", "hvf": "hvf"}
 
@@ -82,6 +86,10 @@ class VirtualMachine:
         said = (self.directory / "qemu.log").read_text(errors="replace").strip()
         return f"QEMU ended with status {self._process.returncode}{': ' if said else ''}{said}"
 
+    def says_that_ssh_is_up(self) -> bool:
+        """Whether the guest has said so on its console; many do, none must."""
+        return SSH_IS_UP.search(self.console.read_bytes()) is not None
+
     def wait(self, timeout: float, cancel: CancelToken) -> None:
         """Wait until the guest has switched itself off."""
         deadline = time.monotonic() + timeout
@@ -105,7 +113,7 @@ class VirtualMachine:
 
     def _command(self) -> list[str]:
         # cache=unsafe: nobody needs the overlay after a crash, and the image is synced by us.
-        drive = f"file={_escaped(self.disk)},if=virtio,format=qcow2,cache=unsafe,discard=unmap"
+        drive = f"file={disk.escaped(self.disk)},if=virtio,format=qcow2,cache=unsafe,discard=unmap"
         forward = f"user,id=net0,hostfwd=tcp:127.0.0.1:{self.port}-:22"
         return [
             PROGRAM,
@@ -138,8 +146,3 @@ def _reserve_port() -> socket.socket:
         reservation.bind(("127.0.0.1", 0))
         undo.pop_all()
     return reservation
-
-
-def _escaped(path: Path) -> str:
-    """A path inside an option list, where a comma ends the option."""
-    return str(path).replace(",", ",,")

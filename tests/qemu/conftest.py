@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +13,6 @@ from tests.project import Project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 # Where it is before pytester gives each test a home of its own.
 CACHE = cache.directory()
@@ -23,10 +22,11 @@ class VmProject(Project):
     """Its state is its own, the cache is the user's: the base is made once for all tests."""
 
     def qemu_processes(self) -> list[str]:
-        listed = subprocess.run(
-            ["ps", "-axo", "args="], capture_output=True, text=True, check=True
-        ).stdout
-        return [line for line in listed.splitlines() if str(CACHE / "machines") in line]
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has just ended
+                found.append(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        return [c for c in found if "qemu-system" in c and str(CACHE / "machines") in c]
 
     def leftovers(self) -> list[str]:
         """Everything that a build makes and must not leave."""

@@ -36,7 +36,8 @@ class StockMachine:
                 *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max"),
                 *("-m", "1024", "-smp", "2", "-display", "none", "-snapshot"),
                 *("-drive", f"file={self._image},if=virtio,format=qcow2"),
-                *("-cdrom", str(self._directory / "seed.iso")),
+                # Debian's cloud kernel has no driver for an emulated CD-ROM.
+                *("-drive", f"file={self._directory}/seed.iso,if=virtio,format=raw,readonly=on"),
                 *("-nic", f"user,model=virtio,hostfwd=tcp:127.0.0.1:{self._port}-:22"),
             ]
         )

@@ -105,7 +105,7 @@ class Qemu(Source):
             if by_credentials
             else access.nocloud(keys, self.ssh_username, machine_id, directory)
         )
-        shape = Shape(self.memory, self.cpus, arguments)
+        shape = Shape(self.memory, self.cpus, [*arguments, *base.boot_arguments])
         vm = VirtualMachine(machine_id, directory, keys, shape, base.inputs)
         try:
             accelerator.start(vm, self.accelerator, context, prints=base.reads_credentials)

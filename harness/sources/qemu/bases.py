@@ -28,6 +28,7 @@ class Base:
     """A disk that is never written to.
 
     ``reads_credentials``: root's key and the host key can come without cloud-init.
+    ``kernel``: the folder of what the disk's own boot loader would load, where it is known.
     """
 
     name: str
@@ -36,6 +37,22 @@ class Base:
     size: int
     checksum: str
     reads_credentials: bool
+    kernel: Path | None = None
+
+    @property
+    def boot_arguments(self) -> list[str]:
+        """QEMU's arguments for a boot without the boot loader: under emulation it takes seconds.
+
+        A guest that reboots ends QEMU, since it may want another kernel than this by then.
+        """
+        if self.kernel is None:
+            return []
+        return [
+            *("-kernel", str(self.kernel / "vmlinuz")),
+            *("-initrd", str(self.kernel / "initrd.img")),
+            *("-append", (self.kernel / "cmdline").read_text(encoding="utf-8")),
+            "-no-reboot",
+        ]
 
     @property
     def inputs(self) -> Mapping[str, Any]:
@@ -95,6 +112,7 @@ def _of_recipe(recipe: recipes.Recipe, context: Context) -> Base:
         recipe.disk_size,
         checksum,
         reads_credentials=True,
+        kernel=where,
     )
 
 

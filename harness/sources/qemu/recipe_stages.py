@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shlex
+import shutil
 import stat
 import tarfile
 from dataclasses import dataclass
@@ -114,6 +116,15 @@ class Stages:
         images = self.root / "boot/grub/i386-pc"
         boot, core = ((images / name).read_bytes() for name in ("boot.img", "core.img"))
         gpt_disk.install_grub(self.raw, boot, core)
+
+    def keep_kernel(self, directory: Path) -> None:
+        """What GRUB would load, beside the disk: a machine's first boot is seconds faster so."""
+        for name in ("vmlinuz", "initrd.img"):
+            shutil.copyfile(self.root / name, directory / name)
+        menu = (self.root / "boot/grub/grub.cfg").read_text(encoding="utf-8")
+        found = re.search(r"^\s*linux \S+ (.+)$", menu, re.MULTILINE)
+        assert found is not None
+        (directory / "cmdline").write_text(found[1], encoding="utf-8")
 
     def convert(self, disk: Path) -> None:
         # Not compressed: every boot of every machine on this base reads it.

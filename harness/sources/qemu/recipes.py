@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.sources.qemu.child_process import Runner
 
 # Raised when the same recipe and files make another disk than before.
-FORMAT = 1
+FORMAT = 2
 
 # Program: its Debian package.
 SYSTEM_TOOLS: Mapping[str, str] = MappingProxyType(
@@ -83,7 +83,10 @@ def make(
     cancelled: Callable[[], bool],
     run: Runner | None = None,
 ) -> None:
-    """Write the recipe's disk as a qcow2 file to ``disk``; temporaries go to ``work``."""
+    """Write the recipe's disk as a qcow2 file to ``disk``; temporaries go to ``work``.
+
+    Beside it: ``vmlinuz``, ``initrd.img`` and ``cmdline``, for a boot without GRUB.
+    """
     require_tools(SYSTEM_TOOLS, f"The recipe {recipe.name}")
     sources = apt_sources.sources_for(recipe.suite)
     ids = gpt_disk.Identifiers.derived_from(_digest(recipe, sources))
@@ -97,6 +100,7 @@ def make(
     stages.fill_root()
     stages.set_capabilities()
     stages.install_grub()
+    stages.keep_kernel(disk.parent)
     log(f"{recipe.name}: writing {disk}")
     stages.convert(disk)
 

@@ -55,8 +55,8 @@ class BuildFile(pytest.File):
     def collect(self) -> Iterable[pytest.Collector]:
         try:
             names = vars(self.module.obj)
-        except (pytest.Collector.CollectError, Exception):  # noqa: BLE001
-            return []  # the module itself reports why it cannot be imported
+        except Exception:  # noqa: BLE001 - the module itself reports why it cannot be imported
+            return []
         definitions = {id(d): d for v in names.values() if (d := definition_of(v))}.values()
         if not definitions:
             return []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
@@ -54,6 +56,29 @@ def entry(path: Path, cancel: CancelToken, make: Callable[[Path], None]) -> Path
                 make(partial)
                 partial.replace(path)
     return path
+
+
+@contextlib.contextmanager
+def in_use(path: Path) -> Iterator[None]:
+    """Keep an entry from being discarded, by any process; it may have been already."""
+    with _users(path).open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def discard(path: Path) -> bool:
+    """Remove an entry, unless it is in use."""
+    with _users(path).open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        shutil.rmtree(path, ignore_errors=True)
+        return True
+
+
+def _users(path: Path) -> Path:
+    return path.with_name(f"{path.name}.users")
 
 
 def sha256(path: Path, cancel: CancelToken) -> str:

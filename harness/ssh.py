@@ -13,6 +13,7 @@ import signal
 import socket
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import paramiko
@@ -205,6 +206,10 @@ class Connection:
             self._close_shell()
             _hang_up(self._transport)
             self._transport = fresh
+
+    def rekey(self, private_key: str, host_key: str) -> None:
+        """Use these keys for the next login: the machine has others than before."""
+        self._endpoint = replace(self._endpoint, private_key=private_key, host_key=host_key)
 
     def close(self) -> None:
         """Hang up and end what still runs on the machine; never raises."""

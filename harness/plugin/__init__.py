@@ -1,3 +1,3 @@
 """The pytest plugin, by concern. Inert in a session that selects no build."""
 
-pytest_plugins = ("harness.plugin.collection", "harness.plugin.loop")
+pytest_plugins = ("harness.plugin.options", "harness.plugin.collection", "harness.plugin.loop")

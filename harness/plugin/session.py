@@ -95,6 +95,7 @@ class BuildSession:
             journal=self.journal,
             cancel=self.cancel,
             events=self.events,
+            cold=self.config.getoption("cold"),
         )
         gate = Gate(build.tests, untested=build.definition.untested)
         hold = bool(self.config.getoption("usepdb", default=False))

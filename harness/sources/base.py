@@ -33,6 +33,8 @@ class Context:
     journal: Journal
     cancel: CancelToken
     events: Dispatcher
+    cold: bool = False
+    """Boot every machine from the start, though a saved one could be resumed."""
 
 
 class Stream(Protocol):

@@ -26,14 +26,14 @@ class VmProject(Project):
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):  # it has just ended
                 found.append(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        return [c for c in found if "qemu-system" in c and str(CACHE / "machines") in c]
+        return [c for c in found if "qemu-system" in c and str(CACHE) in c]
 
     def leftovers(self) -> list[str]:
         """Everything that a build makes and must not leave."""
         left: list[Path] = [
             *self.path.glob("state/pytest-image-harness/journal/*"),
             *(CACHE / "machines").glob("*"),
-            *(CACHE / "bases").glob("*.work-*"),
+            *CACHE.glob("*/*.work-*"),
             *self.path.glob("images/.*"),
         ]
         return [str(path) for path in left] + self.qemu_processes()

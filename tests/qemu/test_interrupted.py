@@ -18,15 +18,23 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.vm
 
 BUILD = """
-@harness.build(harness.Qemu())
+@harness.build(harness.Qemu(%s))
 def web(machine): machine.shell("echo provisioning", "sleep 600")
 
 def test_x(web): pass
 """
 
 
+# The options of the machine that each of them waits for; the shape of the last is saved nowhere.
+OPTIONS = {"booting": "warm_boot=False", "provisioning": "", "saving": "memory=600"}
+
+
 def booting(project: VmProject) -> bool:
     return bool(project.qemu_processes())
+
+
+def saving(project: VmProject) -> bool:
+    return booting(project)
 
 
 def provisioning(project: VmProject) -> bool:
@@ -35,7 +43,7 @@ def provisioning(project: VmProject) -> bool:
 
 
 def start(project: VmProject, until: Callable[[VmProject], bool]) -> subprocess.Popen[str]:
-    project.write(BUILD)
+    project.write(BUILD % OPTIONS[until.__name__])
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-v"],
         cwd=project.path,
@@ -52,8 +60,16 @@ def start(project: VmProject, until: Callable[[VmProject], bool]) -> subprocess.
     return process
 
 
-@pytest.mark.parametrize("until", [booting, provisioning])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "until"),
+    [
+        (signal.SIGINT, booting),
+        (signal.SIGTERM, booting),
+        (signal.SIGINT, saving),
+        (signal.SIGINT, provisioning),
+        (signal.SIGTERM, provisioning),
+    ],
+)
 def test_a_signal_leaves_nothing(
     vm_project: VmProject, number: signal.Signals, until: Callable[[VmProject], bool]
 ) -> None:

@@ -14,11 +14,13 @@ from harness import cache, naming
 from harness.errors import ConfigurationError, DisconnectedError
 from harness.model import Endpoint, Image, Resource
 from harness.sources.base import Connection, Context, Instance, Source
-from harness.sources.qemu import accelerator, access, bases, disk, processes
+from harness.sources.qemu import accelerator, access, bases, disk, processes, warm
+from harness.sources.qemu.blueprint import Blueprint
 from harness.sources.qemu.child_process import ChildRunner, require_tools
-from harness.sources.qemu.vm import PROGRAM, Shape, VirtualMachine
+from harness.sources.qemu.vm import PROGRAM, VirtualMachine
 
 if TYPE_CHECKING:
+    from harness import ssh
     from harness.sources.qemu.bases import Base
 
 TOOLS = {PROGRAM: "qemu-system-x86", "qemu-img": "qemu-utils"}
@@ -41,6 +43,8 @@ class Qemu(Source):
         format: of the image: ``qcow2`` (default) or ``raw``.
         accelerator: ``kvm``, ``hvf``, ``tcg`` (emulation), or ``auto`` (default): the host's, on
             proof that it runs a guest, else tcg.
+        warm_boot: resume a machine like this one that was booted and saved earlier (default);
+            the first build saves it. False, or ``--cold``: boot every machine from the start.
         ssh_username: default ``root``.
         ssh_timeout: seconds to wait for SSH after the start, default 300.
         image_name: the file's name without its ending; may hold ``{timestamp}``, ``{build}``,
@@ -63,6 +67,7 @@ class Qemu(Source):
     disk_size: str | int | None = None
     format: str = "qcow2"
     accelerator: str = "auto"
+    warm_boot: bool = True
     ssh_username: str = "root"
     ssh_timeout: float = 300.0
     image_name: str = "{build}-{source}-{timestamp}"
@@ -88,47 +93,27 @@ class Qemu(Source):
             )
 
     def launch(self, context: Context) -> Instance:
-        base = bases.resolve(self.base, context)
-        size = self._disk_size(base)
+        blueprint = self._blueprint(context)
         directory = cache.directory() / "machines" / f"{context.run_id}-{context.build}"
         for kind in ("directory", "process"):
             context.journal.intend(Resource(kind, str(directory), self.type, context.build))
         directory.mkdir(parents=True, mode=0o700)
-        disk.create_overlay(
-            _runner(context), base.path, base.format, directory / "disk.qcow2", size
-        )
-        keys = access.Keys.generate()
-        machine_id = f"{context.build}-{secrets.token_hex(4)}"
-        by_credentials = base.reads_credentials and self.ssh_username == "root"
-        arguments = (
-            access.credentials(keys, directory)
-            if by_credentials
-            else access.nocloud(keys, self.ssh_username, machine_id, directory)
-        )
-        shape = Shape(self.memory, self.cpus, [*arguments, *base.boot_arguments])
-        vm = VirtualMachine(machine_id, directory, keys, shape, base.inputs)
+        vm = blueprint.machine(f"{context.build}-{secrets.token_hex(4)}", directory)
         try:
-            accelerator.start(vm, self.accelerator, context, prints=base.reads_credentials)
+            self._start(vm, blueprint, context)
         except BaseException:
             vm.kill()
             raise
-        vm.inputs = {**base.inputs, "accelerator": vm.accelerator}
+        vm.inputs = {
+            **blueprint.base.inputs,
+            "accelerator": vm.accelerator,
+            "boot": "warm" if vm.connection else "cold",
+        }
         return vm
 
     def connect(self, instance: Instance, context: Context) -> Connection:
-        from harness import ssh  # while the guest boots: paramiko takes its time to load
-
         vm = _vm(instance)
-        endpoint = Endpoint(
-            "127.0.0.1", vm.port, self.ssh_username, vm.keys.private, vm.keys.host_public
-        )
-        return ssh.connect(
-            endpoint,
-            timeout=self.ssh_timeout,
-            cancelled=context.cancel.is_set,
-            alive=vm.ended,
-            ready=vm.says_that_ssh_is_up,
-        )
+        return vm.connection or self._log_in(vm, vm.keys, context)
 
     def stop(self, instance: Instance, connection: Connection, context: Context) -> None:
         command = "systemctl poweroff || poweroff || shutdown -h now"
@@ -177,6 +162,7 @@ class Qemu(Source):
     def destroy(self, instance: Instance | None, context: Context) -> None:
         if instance is not None:
             _vm(instance).kill()
+            _vm(instance).resources.close()
         super().destroy(instance, context)
 
     @classmethod
@@ -190,6 +176,34 @@ class Qemu(Source):
         else:
             path.unlink(missing_ok=True)
         return existed
+
+    def _blueprint(self, context: Context) -> Blueprint:
+        base = bases.resolve(self.base, context)
+        return Blueprint(base, self.memory, self.cpus, self._disk_size(base), self.ssh_username)
+
+    def _start(self, vm: VirtualMachine, blueprint: Blueprint, context: Context) -> None:
+        run = _runner(context)
+        known = accelerator.known(self.accelerator)
+        if self.warm_boot and not context.cold and known:
+            warmer = warm.Warmer(
+                blueprint, known, lambda vm, keys: self._log_in(vm, keys, context), run, context
+            )
+            vm.connection = warmer.start(vm)
+        if vm.connection is None:
+            blueprint.give_disk(vm, run)
+            prints = blueprint.base.reads_credentials
+            accelerator.start(vm, self.accelerator, context, prints=prints)
+
+    def _log_in(self, vm: VirtualMachine, keys: access.Keys, context: Context) -> ssh.Connection:
+        from harness import ssh  # while the guest boots: paramiko takes its time to load
+
+        return ssh.connect(
+            Endpoint("127.0.0.1", vm.port, self.ssh_username, keys.private, keys.host_public),
+            timeout=self.ssh_timeout,
+            cancelled=context.cancel.is_set,
+            alive=vm.ended,
+            ready=vm.says_that_ssh_is_up,
+        )
 
     def _target(self, context: Context) -> Path:
         name = naming.render("image_name", self.image_name, context)

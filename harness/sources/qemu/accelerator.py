@@ -24,6 +24,16 @@ PROOF_SECONDS = 10.0
 """A guest that is really accelerated prints it after one or two."""
 
 
+def known(wanted: str) -> str | None:
+    """The accelerator that `start` will use; None: that takes a proof first."""
+    if wanted != "auto":
+        return wanted
+    candidate = _candidate()
+    if not candidate:
+        return "tcg"
+    return {True: candidate, False: "tcg"}.get(cache.recall(host(candidate)))
+
+
 def start(vm: VirtualMachine, wanted: str, context: Context, *, prints: bool) -> None:
     """Start the machine with the accelerator that is wanted, or for ``auto`` the best that works.
 
@@ -34,17 +44,17 @@ def start(vm: VirtualMachine, wanted: str, context: Context, *, prints: bool) ->
         vm.start(wanted)
         return
     candidate = _candidate()
-    verdict = cache.recall(_key(candidate)) if candidate else False
+    verdict = cache.recall(host(candidate)) if candidate else False
     if not candidate or verdict is False:
         vm.start("tcg")
         return
     vm.start(candidate)
     if verdict or _proven(vm, context):
         if not verdict:
-            cache.remember(_key(candidate), True)
+            cache.remember(host(candidate), True)
         return
     if prints:
-        cache.remember(_key(candidate), False)
+        cache.remember(host(candidate), False)
     why = vm.ended() or f"its kernel printed nothing within {PROOF_SECONDS:g} s"
     again = " (remembered for this host)" if prints else ""
     text = f"{candidate} did not start the guest, using tcg, which is slower{again}: {why}"
@@ -71,11 +81,11 @@ def _candidate() -> str:
     return ""
 
 
-def _key(candidate: str) -> str:
-    """A new kernel, another CPU or another QEMU asks for a new proof."""
+def host(accelerator: str) -> str:
+    """A name for this host with this accelerator; another kernel, CPU or QEMU makes another."""
     version = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
     facts = [platform.release(), platform.machine(), _cpu(), version.stdout]
-    return f"{candidate}-{hashlib.sha256('|'.join(facts).encode()).hexdigest()[:16]}"
+    return f"{accelerator}-{hashlib.sha256('|'.join(facts).encode()).hexdigest()[:16]}"
 
 
 def _cpu() -> str:

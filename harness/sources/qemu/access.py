@@ -33,6 +33,9 @@ class Keys:
         return cls(*keys.generate_key(), *keys.generate_key())
 
 
+NO_KEYS = Keys("", "", "", "")
+
+
 def credentials(own: Keys, directory: Path) -> list[str]:
     """QEMU's arguments for a guest that reads systemd credentials (root's key only)."""
     values = {

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import cache
 from harness.errors import ConfigurationError
 from harness.events import Notice, Output
-from harness.model import Resource
-from harness.sources.qemu import disk, recipes
+from harness.sources.qemu import disk, recipes, workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from harness.sources.base import Context
-
-SOURCE_TYPE = "qemu"
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,7 @@ def _of_recipe(recipe: recipes.Recipe, context: Context) -> Base:
     def make(partial: Path) -> None:
         notice = f"making the base {recipe.name} with mmdebstrap, once: a minute or two"
         context.events.emit(Notice(context.build, notice))
-        with _workshop(where, context) as work:
+        with workshop.beside(where, context) as work:
             made = work / "made"
             made.mkdir()
             recipes.make(
@@ -114,25 +109,6 @@ def _of_recipe(recipe: recipes.Recipe, context: Context) -> Base:
         reads_credentials=True,
         kernel=where,
     )
-
-
-@contextlib.contextmanager
-def _workshop(entry: Path, context: Context) -> Iterator[Path]:
-    """A folder for the recipe's temporaries, in the journal with the processes that use it."""
-    work = entry.with_name(f"{entry.name}.work-{context.run_id}")
-    resources = [
-        Resource("directory", str(work), SOURCE_TYPE, context.build),
-        Resource("process", str(work), SOURCE_TYPE, context.build),
-    ]
-    for resource in resources:
-        context.journal.intend(resource)
-    work.mkdir(parents=True)
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        for resource in resources:
-            context.journal.gone(resource)
 
 
 def _log(context: Context, line: str) -> None:

@@ -1,9 +1,10 @@
-"""One QEMU process: its command line, its console, its end."""
+"""One QEMU process: its command line, its console, its state on disk, its end."""
 
 from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 import socket
 import subprocess
 import time
@@ -11,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import SourceError
-from harness.sources.qemu import disk
+from harness.sources.qemu import disk, qmp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from harness.cancel import CancelToken
+    from harness.sources.base import Connection
     from harness.sources.qemu.access import Keys
 
 PROGRAM = "qemu-system-x86_64"
@@ -25,6 +27,8 @@ SSH_IS_UP = re.compile(rb"Started .*\bsshd?\.service")
 """What systemd prints when the server listens."""
 _CPU = {"tcg": "max", "kvm": "host", "hvf": "host"}
 _ACCEL = {"tcg": "tcg,thread=multi", "kvm": "kvm", "hvf": "hvf"}
+SAVE_TIMEOUT = RESUME_TIMEOUT = 30.0
+"""Seconds; either takes a tenth of one."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,14 @@ class VirtualMachine:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     accelerator: str = ""
     port: int = 0
+    memory_file: Path | None = None
+    """Where a machine that is to be saved has its memory from the start."""
+    connection: Connection | None = None
+    """To a machine that was resumed: getting it ready took a login."""
+    resources: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    """What it holds as long as it exists."""
     _process: subprocess.Popen[bytes] | None = None
+    _monitor: qmp.Monitor | None = None
     _reservation: socket.socket | None = None
 
     @property
@@ -64,24 +75,76 @@ class VirtualMachine:
 
     def start(self, accelerator: str) -> None:
         """Start QEMU; it runs when this returns, the guest has only begun to boot."""
+        file = self.memory_file
+        self._launch(accelerator, _memory(self.shape, file, shared=True) if file else [])
+
+    def save(self, devices: Path) -> None:
+        """Save what is neither on the disk nor in ``memory_file``, and end QEMU."""
+        monitor = self._file_has_memory()
+        monitor.execute("migrate", uri=f"exec:cat >{shlex.quote(str(devices))}")
+        while (status := monitor.execute("query-migrate")["status"]) != "completed":
+            if status == "failed":
+                raise SourceError(f"{self.id}: QEMU could not save the machine's state")
+            time.sleep(0.02)
+        monitor.execute("quit")
+        assert self._process is not None
+        self._process.wait(SAVE_TIMEOUT)
+
+    def resume(self, accelerator: str, memory: Path, devices: Path) -> None:
+        """Start QEMU where another was saved; the guest runs on when this returns.
+
+        The memory file stays as it is: many machines may resume from it, and read only what they
+        touch.
+        """
+        extra = [*_memory(self.shape, memory, shared=False), "-incoming", "defer"]
+        self._launch(accelerator, extra)
+        try:
+            self._load(devices)
+        except SourceError as error:
+            raise SourceError(self.ended(wait=1) or str(error)) from error
+
+    def _load(self, devices: Path) -> None:
+        monitor = self._file_has_memory()
+        monitor.execute("migrate-incoming", uri=f"exec:cat {shlex.quote(str(devices))}")
+        deadline = time.monotonic() + RESUME_TIMEOUT
+        while (status := monitor.execute("query-status")["status"]) != "running":
+            if time.monotonic() > deadline:
+                raise SourceError(f"the saved machine does not run but is: {status}")
+            time.sleep(0.01)
+
+    def _file_has_memory(self) -> qmp.Monitor:
+        """Tell QEMU that a state's memory is in the file, and not in what it writes or reads."""
+        assert self._monitor is not None
+        capability = {"capability": "x-ignore-shared", "state": True}
+        self._monitor.execute("migrate-set-capabilities", capabilities=[capability])
+        return self._monitor
+
+    def _launch(self, accelerator: str, extra: Sequence[str]) -> None:
         self.kill()
         self._reservation = _reserve_port()
         self.port = self._reservation.getsockname()[1]
         self.accelerator = accelerator
         self.console.touch()
+        self._monitor = qmp.Monitor()
         with (self.directory / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(
-                self._command(),
+                [*self.command(accelerator), *self._monitor.arguments, *extra],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=[self._monitor.theirs.fileno()],
                 # Away from the terminal: Ctrl-C is for us, who shut it down in order.
                 start_new_session=True,
             )
+        self._monitor.theirs.close()
 
-    def ended(self) -> str | None:
-        """How QEMU ended; None: it runs."""
-        if self._process is None or self._process.poll() is None:
+    def ended(self, wait: float = 0) -> str | None:
+        """How QEMU ended; None: it runs, even after so many seconds."""
+        if self._process is None:
+            return None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(wait)
+        if self._process.returncode is None:
             return None
         said = (self.directory / "qemu.log").read_text(errors="replace").strip()
         return f"QEMU ended with status {self._process.returncode}{': ' if said else ''}{said}"
@@ -107,11 +170,15 @@ class VirtualMachine:
             self._process.kill()
             self._process.wait()
             self._process = None
+        if self._monitor is not None:
+            self._monitor.close()
+            self._monitor = None
         if self._reservation is not None:
             self._reservation.close()
             self._reservation = None
 
-    def _command(self) -> list[str]:
+    def command(self, accelerator: str) -> list[str]:
+        """What decides how the guest sees its machine; the same words, the same machine."""
         # cache=unsafe: nobody needs the overlay after a crash, and the image is synced by us.
         drive = f"file={disk.escaped(self.disk)},if=virtio,format=qcow2,cache=unsafe,discard=unmap"
         forward = f"user,id=net0,hostfwd=tcp:127.0.0.1:{self.port}-:22"
@@ -119,8 +186,8 @@ class VirtualMachine:
             PROGRAM,
             *("-name", self.id),
             *("-machine", "q35"),
-            *("-accel", _ACCEL[self.accelerator]),
-            *("-cpu", _CPU[self.accelerator]),
+            *("-accel", _ACCEL[accelerator]),
+            *("-cpu", _CPU[accelerator]),
             *("-m", str(self.shape.memory)),
             *("-smp", str(self.shape.cpus)),
             *("-display", "none"),
@@ -130,8 +197,17 @@ class VirtualMachine:
             *("-netdev", forward),
             *("-device", "virtio-net-pci,netdev=net0,romfile="),
             *("-device", "virtio-rng-pci"),
+            # Tells the guest's kernel, where it has the driver, that it was resumed anew.
+            *("-device", "vmgenid,guid=auto"),
             *self.shape.arguments,
         ]
+
+
+def _memory(shape: Shape, file: Path, *, shared: bool) -> list[str]:
+    """The guest's memory in a file: written to it, or a private copy page by page."""
+    backend = f"memory-backend-file,id=memory,size={shape.memory}M,mem-path={disk.escaped(file)}"
+    backend += f",share={'on' if shared else 'off'}"
+    return ["-object", backend, "-machine", "memory-backend=memory"]
 
 
 def _reserve_port() -> socket.socket:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import keys, ssh, ssh_wait
+from harness import keys, ssh
 from harness.errors import (
     CancelledError,
     CommandTimeoutError,
@@ -21,6 +21,7 @@ from harness.errors import (
     DisconnectedError,
 )
 from harness.model import Endpoint
+from harness.ssh import wait as ssh_wait
 from tests import sshd
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def endpoint(port: int) -> Endpoint:
 
 
 def wait_for(port: int, timeout: float = 10) -> ssh_wait.Wait:
-    return ssh_wait.Wait(endpoint(port), timeout, ssh.never, ssh.nothing_wrong)
+    return ssh_wait.Wait(endpoint(port), timeout)
 
 
 def banner_of(port: int, timeout: float = 10) -> bytes:
@@ -138,9 +139,7 @@ def test_a_server_that_is_known_to_listen_is_asked_afresh_at_once() -> None:
         wait = ssh_wait.Wait(
             endpoint(port),
             ssh_wait.OVERLAP - 0.5,
-            ssh.never,
-            ssh.nothing_wrong,
-            lambda: bool(asked),
+            ready=lambda: bool(asked),
         )
         with ssh_wait.first_to_answer(wait) as answering:
             assert answering.recv(100) == b"SSH-2.0-ready\r\n"

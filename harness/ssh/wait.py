@@ -33,6 +33,14 @@ PATIENCE = 10.0
 """Seconds after which a silent attempt is given up."""
 
 
+def never() -> bool:
+    return False
+
+
+def nothing_wrong() -> None:
+    return None
+
+
 class Wait:
     """A deadline and everything else that may end a wait.
 
@@ -48,9 +56,9 @@ class Wait:
         self,
         endpoint: Endpoint,
         timeout: float,
-        cancelled: Callable[[], bool],
-        alive: Callable[[], str | None],
-        ready: Callable[[], bool] = lambda: False,
+        cancelled: Callable[[], bool] = never,
+        alive: Callable[[], str | None] = nothing_wrong,
+        ready: Callable[[], bool] = never,
     ) -> None:
         self.endpoint = endpoint
         self.seen = "nothing was tried"

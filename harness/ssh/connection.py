@@ -1,68 +1,38 @@
-"""SSH to a machine: log in, run commands. The only module that imports paramiko."""
+"""A login on a machine: run commands, in the long-lived shell or each on a channel of its own."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
-import hashlib
-import io
-import logging
 import secrets
-import signal
-import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_REQUEST
 
 from harness import remote_shell
 from harness.errors import (
     CancelledError,
     CommandError,
     CommandTimeoutError,
-    ConfigurationError,
     DisconnectedError,
     HarnessError,
 )
 from harness.model import CommandResult
-from harness.ssh_process import Process, Stream
-from harness.ssh_wait import Wait, first_to_answer
+from harness.ssh.login import log_in
+from harness.ssh.process import Process, Stream
+from harness.ssh.transport import hang_up
+from harness.ssh.wait import Wait, never, nothing_wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from harness.model import Endpoint
+    from harness.ssh.transport import Transport
 
-WINDOW = 8 * 1024 * 1024
-PACKET = 128 * 1024
-"""Bytes that may be under way, and in one packet: paramiko's own choice is slow in bulk."""
 OPEN_TIMEOUT = 15.0
 KILL_TIMEOUT = 10.0
 RENEW_TIMEOUT = 60.0
-JOIN_TIMEOUT = 5.0
-
-# Since 9.8 OpenSSH shuts an address out for a while after too many connections without a login.
-# So a refused key is offered again on the same connection (the server ends it after the sixth),
-# which also spares a slow guest a key exchange.
-OFFERS = 5
-OFFER_PAUSE = 0.5
-LOGIN_PAUSE = 1.0
-
-# paramiko reports a broken connection with a traceback; what matters of it is in our errors.
-# Whoever wants to read it lowers this logger's level.
-LOGGER = logging.getLogger("harness.paramiko")
-LOGGER.setLevel(logging.CRITICAL + 1)
-
-
-def never() -> bool:
-    return False
-
-
-def nothing_wrong() -> None:
-    return None
 
 
 def connect(
@@ -92,7 +62,7 @@ def connect(
         ConfigurationError: a key of the endpoint cannot be read.
     """
     wait = Wait(endpoint, timeout, cancelled, alive, ready)
-    return Connection(endpoint, _log_in(wait), cancelled)
+    return Connection(endpoint, log_in(wait), cancelled)
 
 
 class Connection:
@@ -102,7 +72,7 @@ class Connection:
     """
 
     def __init__(
-        self, endpoint: Endpoint, transport: paramiko.Transport, cancelled: Callable[[], bool]
+        self, endpoint: Endpoint, transport: Transport, cancelled: Callable[[], bool]
     ) -> None:
         self._endpoint = endpoint
         self._transport = transport
@@ -200,10 +170,10 @@ class Connection:
         Raises:
             ConnectError, CancelledError: see `connect`; the old login is kept.
         """
-        fresh = _log_in(Wait(self._endpoint, RENEW_TIMEOUT, self._cancelled, nothing_wrong))
+        fresh = log_in(Wait(self._endpoint, RENEW_TIMEOUT, self._cancelled, nothing_wrong))
         with self._lock:
             self._close_shell()
-            _hang_up(self._transport)
+            hang_up(self._transport)
             self._transport = fresh
 
     def close(self) -> None:
@@ -214,7 +184,7 @@ class Connection:
                 self._kill(process)
             self._close_shell()
         with contextlib.suppress(Exception):
-            _hang_up(self._transport)
+            hang_up(self._transport)
 
     def _check(self, command: str) -> None:
         if self._cancelled():
@@ -291,126 +261,3 @@ class Connection:
                     pass
             finally:
                 killer.close()
-
-
-def _on_request(channel: Any, message: paramiko.Message) -> None:
-    """Note the signal that ended a command as a status, as a shell does: paramiko drops it."""
-    position = message.packet.tell()
-    name, _ = message.get_text(), message.get_boolean()
-    if name == "exit-signal":
-        number = getattr(signal, f"SIG{message.get_text()}", signal.SIGKILL)
-        channel.exit_status = 128 + number
-        channel.status_event.set()
-        return
-    message.packet.seek(position)
-    channel._handle_request(message)  # noqa: SLF001 - paramiko has no hook for this
-
-
-class _Transport(paramiko.Transport):
-    _channel_handler_table: ClassVar = {
-        **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]  # noqa: SLF001 - as above
-        MSG_CHANNEL_REQUEST: _on_request,
-    }
-
-
-def _log_in(wait: Wait) -> paramiko.Transport:
-    expected, key = _host_key(wait.endpoint.host_key), _private_key(wait.endpoint.private_key)
-    while True:
-        transport = _Transport(_socket(wait), WINDOW, PACKET)
-        try:
-            if _negotiate(transport, expected, wait) and _authenticate(transport, key, wait):
-                return transport
-        except BaseException:
-            _hang_up(transport)
-            raise
-        _hang_up(transport)
-        wait.pause(LOGIN_PAUSE)
-
-
-def _hang_up(transport: paramiko.Transport) -> None:
-    transport.close()
-    if transport.is_alive():
-        transport.join(JOIN_TIMEOUT)  # paramiko leaves its thread to end by itself
-
-
-def _socket(wait: Wait) -> socket.socket:
-    answering = first_to_answer(wait)
-    answering.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # 40 ms a command otherwise
-    return answering
-
-
-def _negotiate(transport: paramiko.Transport, expected: tuple[str, bytes], wait: Wait) -> bool:
-    """Whether there is a secure line to the machine that we expect."""
-    transport.daemon = True
-    transport.set_log_channel(LOGGER.name)
-    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = 60
-    options = transport.get_security_options()
-    options.key_types = sorted(options.key_types, key=lambda name: expected[0] not in name)
-    negotiated = threading.Event()
-    wait.seen = "an SSH banner came, but the handshake was not done"
-    transport.start_client(negotiated)
-    wait.until(negotiated.wait)
-    if not transport.is_active():
-        wait.seen = _handshake_failure(transport.get_exception())
-        return False
-    shown = transport.get_remote_server_key()
-    if (shown.get_name(), shown.asbytes()) != expected:
-        wait.seen = (
-            f"host key different: expected {_fingerprint(expected[1])}, "
-            f"got {_fingerprint(shown.asbytes())}; that is another machine, or one whose first "
-            "boot has not put the expected key in place"
-        )
-        return False
-    return True
-
-
-def _authenticate(transport: paramiko.Transport, key: paramiko.PKey, wait: Wait) -> bool:
-    """Whether the server let us in."""
-    for _ in range(OFFERS):
-        answered = threading.Event()
-        try:
-            transport.auth_publickey(wait.endpoint.username, key, answered)
-        except paramiko.SSHException as error:  # it ended the connection meanwhile
-            wait.seen = f"the connection broke off during the login ({error})"
-            return False
-        wait.until(answered.wait)
-        if transport.is_authenticated():
-            return True
-        wait.seen = (
-            f"key refused for user {wait.endpoint.username} "
-            f"({transport.get_exception() or 'not accepted'})"
-        )
-        wait.pause(OFFER_PAUSE)
-    return False
-
-
-def _handshake_failure(error: Exception | None) -> str:
-    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
-        return f"algorithms not in common: {error} (an image this old needs a newer SSH server)"
-    if isinstance(error, paramiko.SSHException):
-        return f"it answered, but not as an SSH server: {error}"
-    return f"the connection broke off during the handshake ({error})"
-
-
-def _host_key(line: str) -> tuple[str, bytes]:
-    try:
-        name, encoded = line.split()[:2]
-        return name, base64.b64decode(encoded, validate=True)
-    except (ValueError, binascii.Error) as error:
-        raise ConfigurationError(
-            f"host key {line!r} is no public key: expected 'ssh-ed25519 AAAA…'"
-        ) from error
-
-
-def _private_key(text: str) -> paramiko.PKey:
-    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
-        with contextlib.suppress(paramiko.SSHException, ValueError, IndexError):
-            return kind.from_private_key(io.StringIO(text))
-    raise ConfigurationError(
-        "the private key cannot be read: expected an OpenSSH key without a passphrase, of type "
-        "ed25519, ecdsa or rsa"
-    )
-
-
-def _fingerprint(key: bytes) -> str:
-    return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")

@@ -8,8 +8,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import paramiko
-
 from harness import remote_shell
 from harness.errors import (
     CancelledError,
@@ -21,18 +19,15 @@ from harness.errors import (
 from harness.model import CommandResult
 from harness.ssh.login import log_in
 from harness.ssh.process import Process, Stream
-from harness.ssh.transport import hang_up
+from harness.ssh.sessions import Sessions
 from harness.ssh.wait import Wait, never, nothing_wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from harness.model import Endpoint
-    from harness.ssh.transport import Transport
 
-OPEN_TIMEOUT = 15.0
 KILL_TIMEOUT = 10.0
-RENEW_TIMEOUT = 60.0
 
 
 def connect(
@@ -61,8 +56,8 @@ def connect(
         CancelledError: ``cancelled()`` became true.
         ConfigurationError: a key of the endpoint cannot be read.
     """
-    wait = Wait(endpoint, timeout, cancelled, alive, ready)
-    return Connection(endpoint, log_in(wait), cancelled)
+    transport = log_in(Wait(endpoint, timeout, cancelled, alive, ready))
+    return Connection(Sessions(endpoint, transport, cancelled, alive), cancelled)
 
 
 class Connection:
@@ -71,11 +66,8 @@ class Connection:
     `run` and `stream` may be used from several threads; `execute` takes one command at a time.
     """
 
-    def __init__(
-        self, endpoint: Endpoint, transport: Transport, cancelled: Callable[[], bool]
-    ) -> None:
-        self._endpoint = endpoint
-        self._transport = transport
+    def __init__(self, sessions: Sessions, cancelled: Callable[[], bool]) -> None:
+        self._sessions = sessions
         self._cancelled = cancelled
         self._lock = threading.RLock()
         self._shell: remote_shell.RemoteShell | None = None
@@ -99,6 +91,9 @@ class Connection:
             timeout: seconds until it is killed with all that it started; None: never.
             on_output: called with ``"stdout"`` or ``"stderr"`` and bytes, as they come.
 
+        Where the endpoint asks for a terminal, a command with its stdin in ``bytes`` has one, and
+        all that it prints is stdout.
+
         Returns:
             Its answer; the exit status is 128 + n if signal n ended it.
 
@@ -106,6 +101,7 @@ class Connection:
             CommandTimeoutError: the timeout has passed.
             CancelledError: the run is being stopped; the command was killed.
             DisconnectedError: the connection was lost before the command had an exit status.
+            ConnectError: the user's login shell runs no commands.
         """
         streams = {"stdout": bytearray(), "stderr": bytearray()}
         start = time.monotonic()
@@ -118,7 +114,8 @@ class Connection:
             if timeout is not None and time.monotonic() > start + timeout:
                 raise CommandTimeoutError(command, timeout, result(-1))
 
-        with self._start(command, stdin) as process:
+        terminal = self._sessions.endpoint.pty and isinstance(stdin, bytes)
+        with self._start(command, stdin, terminal=terminal) as process:
             while (chunk := process.next(check)) is not None:
                 streams[chunk[0]] += chunk[1]
                 if on_output is not None:
@@ -152,7 +149,7 @@ class Connection:
             DisconnectedError: the shell or the connection was lost. The command may have run, so
                 it is not run again; the next one gets a new shell.
         """
-        with self._lock:
+        with self._lock, self._explained():
             text = self._placed(command)
             for _ in range(2):
                 shell = self._open_shell()
@@ -170,11 +167,10 @@ class Connection:
         Raises:
             ConnectError, CancelledError: see `connect`; the old login is kept.
         """
-        fresh = log_in(Wait(self._endpoint, RENEW_TIMEOUT, self._cancelled, nothing_wrong))
+        fresh = self._sessions.log_in()
         with self._lock:
             self._close_shell()
-            hang_up(self._transport)
-            self._transport = fresh
+            self._sessions.replace(fresh)
 
     def close(self) -> None:
         """Hang up and end what still runs on the machine; never raises."""
@@ -184,47 +180,67 @@ class Connection:
                 self._kill(process)
             self._close_shell()
         with contextlib.suppress(Exception):
-            hang_up(self._transport)
+            self._sessions.close()
 
     def _check(self, command: str) -> None:
         if self._cancelled():
             raise CancelledError(f"the run is being stopped: killed {command}")
 
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except DisconnectedError as error:
+            if self._sessions.lost:
+                raise DisconnectedError(f"{error}: {self._sessions.lost}") from error
+            raise
+
     def _process(self, command: str, text: str, stdin: bytes | Iterable[bytes] | None) -> Process:
         token = secrets.token_hex(16)
-        try:
-            channel = self._transport.open_session(timeout=OPEN_TIMEOUT)
-            channel.exec_command(remote_shell.opening(token))
-        except paramiko.ChannelException as error:
-            raise DisconnectedError(
-                f"the server opens no further session (its MaxSessions?) for: {command} ({error})"
-            ) from error
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise DisconnectedError(
-                f"the connection was lost before: {command} ({error})"
-            ) from error
-        return Process(channel, token, command, text, stdin)
+        request = remote_shell.request(token, text)
+        channel = self._sessions.start(remote_shell.opening(token), command)
+        return Process(channel, token, command, request, stdin)
+
+    def _process_on_terminal(self, command: str, stdin: bytes) -> Process:
+        """A terminal would echo, cut and change what is sent: it is given a file's name only."""
+        data = self._place(stdin, f"the input of {command}") if stdin else ""
+        script = remote_shell.read_once(data) + command
+        file = self._place(script.encode(errors="surrogateescape"), command)
+        token = secrets.token_hex(16)
+        line = remote_shell.opening_on_terminal(token)
+        channel = self._sessions.start(line, command, pty=True)
+        return Process(channel, token, command, f"{file}\n".encode(), b"")
 
     @contextlib.contextmanager
-    def _start(self, command: str, stdin: bytes | Iterable[bytes]) -> Iterator[Process]:
-        process = self._process(command, self._placed(command), stdin)
-        self._running.add(process)
-        try:
-            yield process
-        finally:
-            if not process.ended:
-                self._kill(process)
-            process.close()
-            self._running.discard(process)
+    def _start(
+        self, command: str, stdin: bytes | Iterable[bytes], *, terminal: bool = False
+    ) -> Iterator[Process]:
+        with self._explained():
+            if terminal and isinstance(stdin, bytes):
+                process = self._process_on_terminal(command, stdin)
+            else:
+                process = self._process(command, self._placed(command), stdin)
+            self._running.add(process)
+            try:
+                yield process
+            finally:
+                if not process.ended:
+                    self._kill(process)
+                process.close()
+                self._running.discard(process)
 
     def _placed(self, command: str) -> str:
         if len(command) < remote_shell.LONG:
             return command
         data = command.encode(errors="surrogateescape")
-        placed = self.run(remote_shell.place_script(), stdin=data)
+        return remote_shell.run_file(self._place(data, "a long command"))
+
+    def _place(self, data: bytes, what: str) -> str:
+        """Put data into a temporary file on the machine, and return its name."""
+        placed = self.run(remote_shell.place_script(), stdin=[data])
         if placed.failed:
-            raise CommandError(f"placing a command of {len(data)} bytes in a file", placed)
-        return remote_shell.run_file(placed.stdout.rstrip("\n"))
+            raise CommandError(f"placing {what} ({len(data)} bytes) in a file", placed)
+        return placed.stdout.rstrip("\n")
 
     def _open_shell(self) -> remote_shell.RemoteShell:
         stale = ""
@@ -252,7 +268,7 @@ class Connection:
         # Best effort: whoever wanted the kill has an error of their own to report.
         with contextlib.suppress(HarnessError, TimeoutError):
             process.identify(check)
-            if process.pid is None or not self._transport.is_active():
+            if process.pid is None or not self._sessions.active:
                 return
             script = remote_shell.kill_script(process.pid, spare=spare)
             killer = self._process("kill", script, b"")

@@ -17,6 +17,7 @@ from harness.errors import (
     HarnessError,
 )
 from harness.model import CommandResult
+from harness.ssh import config
 from harness.ssh.login import log_in
 from harness.ssh.process import Process, Stream
 from harness.ssh.sessions import Sessions
@@ -24,6 +25,7 @@ from harness.ssh.wait import Wait, never, nothing_wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from harness.model import Endpoint
 
@@ -171,6 +173,13 @@ class Connection:
         with self._lock:
             self._close_shell()
             self._sessions.replace(fresh)
+
+    def ssh_config(self, directory: Path) -> Path:
+        """Write a file for `ssh -F`, and what belongs to it, into a private directory.
+
+        In it the machine is called ``default``.
+        """
+        return config.write(self._sessions.endpoint, directory)
 
     def close(self) -> None:
         """Hang up and end what still runs on the machine; never raises."""

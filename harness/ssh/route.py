@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import paramiko
 
+from harness import socks
 from harness.ssh.transport import Line, Transport
 from harness.ssh.wait import first_to_answer
 
@@ -58,37 +59,13 @@ def through(bastion: Transport, wait: Wait) -> Line:
             return Line(channel, bastion)
 
 
-def connect_by(proxy: Proxy, host: str, port: int) -> socket.socket:
-    """A connection through a SOCKS5 proxy, which also resolves the name.
-
-    Raises:
-        OSError: none came about; says why.
-    """
-    import python_socks
-    import python_socks.sync
-
-    way = python_socks.sync.Proxy(
-        python_socks.ProxyType.SOCKS5,
-        proxy.host,
-        proxy.port,
-        proxy.username or None,
-        proxy.password or None,
-    )
-    try:
-        connected: socket.socket = way.connect(host, port, timeout=DIAL_TIMEOUT)
-    except (python_socks.ProxyError, python_socks.ProxyTimeoutError) as error:
-        raise OSError(str(error)) from error
-    connected.settimeout(None)
-    return connected
-
-
 def _dial_by(proxy: Proxy, wait: Wait) -> socket.socket:
     endpoint, name = wait.endpoint, f"the proxy {proxy.host}:{proxy.port}"
     while True:
         wait.seen = f"{name} is asked to connect us"
         try:
             connected = wait.during(
-                lambda: connect_by(proxy, endpoint.host, endpoint.port), socket.socket.close
+                lambda: socks.connect(proxy, endpoint.host, endpoint.port), socket.socket.close
             )
         except OSError as error:
             wait.seen = f"{name} does not get there: {error}"

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness import cache, naming
 from harness.errors import ConfigurationError, DisconnectedError
-from harness.model import Endpoint, Image, Resource
+from harness.model import Image, Resource
 from harness.sources.base import Connection, Context, Instance, Source
 from harness.sources.qemu import accelerator, access, bases, disk, processes
 from harness.sources.qemu.child_process import ChildRunner, require_tools
 from harness.sources.qemu.vm import PROGRAM, Shape, VirtualMachine
+from harness.sources.ssh_options import SshOptions
 
 if TYPE_CHECKING:
     from harness.sources.qemu.bases import Base
@@ -26,7 +27,7 @@ SHUTDOWN_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True)
-class Qemu(Source):
+class Qemu(SshOptions, Source):
     """A virtual machine on this computer; its image is a file.
 
     Args:
@@ -41,14 +42,16 @@ class Qemu(Source):
         format: of the image: ``qcow2`` (default) or ``raw``.
         accelerator: ``kvm``, ``hvf``, ``tcg`` (emulation), or ``auto`` (default): the host's, on
             proof that it runs a guest, else tcg.
-        ssh_username: default ``root``.
-        ssh_timeout: seconds to wait for SSH after the start, default 300.
         image_name: the file's name without its ending; may hold ``{timestamp}``, ``{build}``,
             ``{source}``. Default ``{build}-{source}-{timestamp}``. An image that is already there
             is never replaced.
         output_directory: where images go; a relative path starts at pytest's rootdir. Default
             ``images``. The newest image of a build is also at
             ``<output_directory>/<build>.<source>.<format>``.
+
+    The options of `SshOptions` say how the machine is reached. A port of this computer leads to
+    its ``ssh_port``; with ``ssh_host``, the address that it has on a network of yours, nothing is
+    forwarded, and a bastion or a proxy may lie on the way.
 
     Example:
         `harness.Qemu(base="debian-12", image_name="web-{timestamp}", memory=2048)`
@@ -63,8 +66,6 @@ class Qemu(Source):
     disk_size: str | int | None = None
     format: str = "qcow2"
     accelerator: str = "auto"
-    ssh_username: str = "root"
-    ssh_timeout: float = 300.0
     image_name: str = "{build}-{source}-{timestamp}"
     output_directory: str | Path = "images"
 
@@ -73,9 +74,8 @@ class Qemu(Source):
         _one_of("accelerator", self.accelerator, accelerator.CHOICES)
         _at_least("memory", self.memory, 64, "MiB")
         _at_least("cpus", self.cpus, 1, "")
-        _at_least("ssh_timeout", self.ssh_timeout, 1, "s")
-        if not self.ssh_username:
-            raise ConfigurationError('ssh_username="" is no user: name one, or leave it out (root)')
+        self.validate_ssh(context)
+        self._check_route()
         require_tools(TOOLS, "The source qemu")
         bases.check(self.base, context)
         if self.disk_size is not None:
@@ -97,7 +97,7 @@ class Qemu(Source):
         disk.create_overlay(
             _runner(context), base.path, base.format, directory / "disk.qcow2", size
         )
-        keys = access.Keys.generate()
+        keys = access.Keys.generate(self.temporary_key())
         machine_id = f"{context.build}-{secrets.token_hex(4)}"
         by_credentials = base.reads_credentials and self.ssh_username == "root"
         arguments = (
@@ -105,8 +105,9 @@ class Qemu(Source):
             if by_credentials
             else access.nocloud(keys, self.ssh_username, machine_id, directory)
         )
-        shape = Shape(self.memory, self.cpus, [*arguments, *base.boot_arguments])
+        shape = Shape(self.memory, self.cpus, self.ssh_port, [*arguments, *base.boot_arguments])
         vm = VirtualMachine(machine_id, directory, keys, shape, base.inputs)
+        vm.public_key = keys.public if self.ssh_clear_authorized_keys else ""
         try:
             accelerator.start(vm, self.accelerator, context, prints=base.reads_credentials)
         except BaseException:
@@ -116,19 +117,15 @@ class Qemu(Source):
         return vm
 
     def connect(self, instance: Instance, context: Context) -> Connection:
-        from harness import ssh  # while the guest boots: paramiko takes its time to load
-
         vm = _vm(instance)
-        endpoint = Endpoint(
-            "127.0.0.1", vm.port, self.ssh_username, vm.keys.private, vm.keys.host_public
+        endpoint = self.endpoint(
+            context, "127.0.0.1", vm.port, vm.keys.private, vm.keys.host_public
         )
-        return ssh.connect(
-            endpoint,
-            timeout=self.ssh_timeout,
-            cancelled=context.cancel.is_set,
-            alive=vm.ended,
-            ready=vm.says_that_ssh_is_up,
-        )
+        return self.connect_ssh(endpoint, context, alive=vm.hopeless, ready=vm.says_that_ssh_is_up)
+
+    def console(self, instance: Instance, context: Context) -> bytes:
+        del context
+        return _vm(instance).console.read_bytes()
 
     def stop(self, instance: Instance, connection: Connection, context: Context) -> None:
         command = "systemctl poweroff || poweroff || shutdown -h now"
@@ -190,6 +187,15 @@ class Qemu(Source):
         else:
             path.unlink(missing_ok=True)
         return existed
+
+    def _check_route(self) -> None:
+        for option in ("ssh_bastion_host", "ssh_proxy_host"):
+            if getattr(self, option) and not self.ssh_host:
+                raise ConfigurationError(
+                    f"{option}={getattr(self, option)!r}: a local machine is reached at a port of "
+                    "this computer, and nothing lies between. Leave it out; or say with ssh_host "
+                    "which address the machine has on a network of yours"
+                )
 
     def _target(self, context: Context) -> Path:
         name = naming.render("image_name", self.image_name, context)

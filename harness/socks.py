@@ -34,7 +34,7 @@ def connect(proxy: Proxy, host: str, port: int) -> socket.socket:
     )
     try:
         connected: socket.socket = way.connect(host, port, timeout=TIMEOUT)
-    except (python_socks.ProxyError, python_socks.ProxyTimeoutError) as error:
+    except python_socks.ProxyError as error:
         raise OSError(str(error)) from error
     connected.settimeout(None)
     return connected

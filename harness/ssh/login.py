@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from harness.model import Endpoint
     from harness.ssh.wait import Wait
 
-    Ways = dict[str, Callable[[Transport], object]]
+    Way = Callable[[Transport], list[str]]
+    Ways = dict[str, Way]
 
 # Since 9.8 OpenSSH shuts an address out for a while after too many connections without a login.
 # So a refused key is offered again on the same connection (the server ends it after the sixth),
@@ -100,7 +101,7 @@ def _handshake_failure(error: Exception | None) -> str:
 @contextlib.contextmanager
 def _ways_in(endpoint: Endpoint) -> Iterator[Ways]:
     """What may let us in, in the order in which it is tried."""
-    name, ways = endpoint.username, dict[str, "Callable[[Transport], object]"]()
+    name, ways = endpoint.username, dict[str, "Way"]()
     with contextlib.ExitStack() as stack:
         if endpoint.agent_auth:
             agent = stack.enter_context(contextlib.closing(paramiko.Agent()))
@@ -121,7 +122,7 @@ def _ways_in(endpoint: Endpoint) -> Iterator[Ways]:
         yield ways
 
 
-def _by_key(name: str, key: paramiko.PKey) -> Callable[[Transport], object]:
+def _by_key(name: str, key: paramiko.PKey) -> Way:
     return partial(Transport.auth_publickey, username=name, key=key)
 
 
@@ -130,12 +131,8 @@ def _authenticate(transport: Transport, ways: Ways, wait: Wait) -> bool:
     for _ in range(max(1, OFFERS // len(ways))):
         refusals = []
         for name, way in ways.items():
-            try:
-                wait.during(partial(way, transport))
-            except paramiko.AuthenticationException as error:
-                refusals.append(f"{name} refused for user {wait.endpoint.username} ({error})")
-            except (paramiko.SSHException, EOFError, OSError) as error:  # the server had enough
-                refusals.append(f"the connection broke off during the login ({error})")
+            if refusal := _refusal(transport, way, wait):
+                refusals.append(f"{name} {refusal}")
             if transport.is_authenticated():
                 return True
         wait.seen = "; ".join(refusals)
@@ -143,3 +140,13 @@ def _authenticate(transport: Transport, ways: Ways, wait: Wait) -> bool:
             return False
         wait.pause(OFFER_PAUSE)
     return False
+
+
+def _refusal(transport: Transport, way: Way, wait: Wait) -> str:
+    try:
+        further = wait.during(partial(way, transport))
+    except paramiko.AuthenticationException as error:
+        return f"refused for user {wait.endpoint.username} ({error})"
+    except (paramiko.SSHException, EOFError, OSError) as error:  # the server had enough
+        return f"not answered: the connection broke off during the login ({error})"
+    return f"is not enough: the server also wants {' and '.join(further)}" if further else ""

@@ -35,6 +35,7 @@ UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 MaxStartups 100
+Subsystem sftp internal-sftp
 SetEnv HOME={directory}/home {environment}
 """
 

@@ -63,7 +63,7 @@ def _key(at: Endpoint, path: Path) -> str:
 def _proxy_command(proxy: Proxy, path: Path) -> str:
     file = _write(path, json.dumps(dataclasses.asdict(proxy)))
     command = shlex.join([sys.executable, "-m", "harness.socks", str(file)])
-    return f"exec {command.replace('%', '%%')} %h %p"
+    return f"{command.replace('%', '%%')} %h %p"
 
 
 def _quoted(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -42,7 +43,8 @@ class Line:
         return data
 
     def close(self) -> None:
-        self._socket.close()
+        with contextlib.suppress(OSError, EOFError):  # a channel of a hop that is gone already
+            self._socket.close()
         if self._hop is not None:
             hang_up(self._hop)
 

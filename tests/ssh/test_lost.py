@@ -38,7 +38,12 @@ def over_a_wire(server: Sshd, **settings: float) -> Iterator[tuple[Wire, Connect
 @contextlib.contextmanager
 def once(started: Path, act: Callable[[], None]) -> Iterator[None]:
     """Act as soon as a command has made a file."""
-    thread = threading.Thread(target=lambda: eventually(started.exists) and act())
+
+    def wait_and_act() -> None:
+        if eventually(started.exists):
+            act()
+
+    thread = threading.Thread(target=wait_and_act)
     thread.start()
     try:
         yield

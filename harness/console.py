@@ -13,15 +13,9 @@ if TYPE_CHECKING:
 # What a kernel, an initramfs, systemd and cloud-init print where nothing good can follow.
 _TROUBLE = (
     (re.compile(r"Kernel panic - not syncing: *(.*)"), "its kernel panicked: {}"),
-    (re.compile(r"Gave up waiting for root|No init found|ALERT! +(.*)"), "no root file system: {}"),
-    (re.compile(r"(You are in (?:emergency|rescue) mode)"), "systemd gave up: {}"),
+    (re.compile(r"ALERT! +(.*)|No init found"), "it has no root file system: {}"),
+    (re.compile(r"You are in (?:emergency|rescue) mode"), "systemd gave up: {}"),
     (re.compile(r"FAILED\W+(Failed to start cloud-\S+.*)"), "cloud-init failed: {}"),
-    (
-        re.compile(
-            r"cloud-init\[\d+\]: .*?((?:\w+\.py\[(?:ERROR|CRITICAL)\]|Failed loading yaml).*)"
-        ),
-        "cloud-init failed: {}",
-    ),
 )
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")
 
@@ -31,7 +25,7 @@ def trouble(console: bytes) -> str | None:
     text = _plain(console)
     for pattern, sentence in _TROUBLE:
         if found := pattern.search(text):
-            return sentence.format((found[1] or found[0]).strip())
+            return sentence.format(found[found.lastindex or 0].strip())
     return None
 
 

@@ -22,6 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from harness import keys
 from harness.sources.qemu import access, bases, recipes
 
 STEPS = ["echo one >/etc/step-1", "mkdir -p /srv/app && date >/srv/app/made", "sync"]
@@ -83,10 +84,10 @@ def packer(work: Path, base: Path) -> float:
 
 def template(work: Path, base: Path) -> dict[str, object]:
     """What Packer needs for the same machine; without `boot_wait`, which it would only sleep."""
-    keys = access.Keys.generate()
+    own = access.Keys.generate(keys.generate_key())
     (work / "key").touch(mode=0o600)
-    (work / "key").write_text(keys.private)
-    credentials = access.credentials(keys, work)
+    (work / "key").write_text(own.private)
+    credentials = access.credentials(own, work)
     builder = {
         "type": "qemu",
         "disk_image": True,

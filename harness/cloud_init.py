@@ -42,7 +42,10 @@ def wait(connection: Connection, build: str, *, timeout: float = 600) -> None:
 
 
 def user_data(username: str, public_key: str, host_private: str, host_public: str) -> str:
-    """The cloud-config that plants our key for the user, and the host key that we pin."""
+    """The cloud-config that plants our key for the user, and the host key that we pin.
+
+    No public key: the user is let in by other means, and keeps them.
+    """
     config = {
         "users": _users(username, public_key),
         "disable_root": username != "root",
@@ -53,13 +56,14 @@ def user_data(username: str, public_key: str, host_private: str, host_public: st
 
 
 def _users(name: str, public_key: str) -> list[object]:
+    authorized = [public_key] if public_key else []
     if name == "root":  # and no default user, who would stay in the image
-        return [{"name": "root", "lock_passwd": False, "ssh_authorized_keys": [public_key]}]
+        return [{"name": "root", "lock_passwd": False, "ssh_authorized_keys": authorized}]
     user = {
         "name": name,
-        "ssh_authorized_keys": [public_key],
+        "ssh_authorized_keys": authorized,
         "sudo": "ALL=(ALL) NOPASSWD:ALL",
         "shell": "/bin/bash",
-        "lock_passwd": True,
+        "lock_passwd": bool(public_key),
     }
     return ["default", user]

@@ -46,9 +46,16 @@ class StageFinished(Event):
 
 @dataclass(frozen=True)
 class Output(Event):
-    """A piece of what a machine printed; ``stream`` is command, stdout, stderr or console."""
+    """A piece of what a machine printed; ``stream`` is command, stdout or stderr."""
 
     stream: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class ConsoleRead(Event):
+    """What a machine has printed on its console so far, as far as its source knows."""
+
     data: bytes
 
 

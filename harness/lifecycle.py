@@ -13,12 +13,19 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from harness import assertions, cloud_init, seal
+from harness import assertions, cloud_init, console, seal
 from harness.definition import source_name
-from harness.errors import CancelledError
+from harness.errors import (
+    CancelledError,
+    ConnectError,
+    DisconnectedError,
+    HarnessError,
+    SourceError,
+)
 from harness.events import (
     BuildFinished,
     BuildStarted,
+    ConsoleRead,
     MachineLaunched,
     Notice,
     StageFinished,
@@ -146,9 +153,11 @@ class BuildRun:
 
     def _stages(self, arguments: Mapping[str, Any], undo: contextlib.ExitStack) -> None:
         instance = self._boot(undo)
-        connection = self._connect(instance, undo)
+        with self._console_shown(instance):
+            connection = self._connect(instance, undo)
         try:
-            self._provision(instance, connection, arguments)
+            with self._console_shown(instance):
+                self._provision(instance, connection, arguments)
         except Exception as error:
             self._hold(error)
             raise
@@ -192,7 +201,28 @@ class BuildRun:
         # Here a verify stage will boot the candidate before anybody can see it.
         return self.source.publish(candidate, self.context)
 
+    @contextlib.contextmanager
+    def _console_shown(self, instance: Instance) -> Iterator[None]:
+        """Let an error about the connection show what the machine's console says."""
+        try:
+            yield
+        except (ConnectError, DisconnectedError, SourceError) as error:
+            if tail := console.tail(self._read_console(instance)):
+                error.add_note(tail)
+            raise
+
+    def _read_console(self, instance: Instance) -> bytes:
+        try:
+            data = self.source.console(instance, self.context)
+        except (HarnessError, OSError) as error:  # what it is read for matters more
+            self._emit(Notice(self.name, f"its console cannot be read: {error}"))
+            return b""
+        self._emit(ConsoleRead(self.name, data))
+        return data
+
     def _destroy(self, launched: list[Instance]) -> None:
+        for instance in launched:
+            self._read_console(instance)
         try:
             with self._stage("destroy"):
                 self.source.destroy(launched[0] if launched else None, self.context)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import cache, transfer
 from harness import script as scripts
-from harness import transfer
 from harness.errors import CommandError, ConfigurationError, HarnessError
 from harness.events import Output
+from harness.model import Resource
+from harness.sources.base import LOCAL_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,6 +143,24 @@ class Machine:
         """
         self._tell(f"get {remote} {local}")
         transfer.get(self.connection, remote, str(local), base=self._context.directory)
+
+    @functools.cached_property
+    def ssh_config(self) -> Path:
+        """A file with which any tool reaches the machine, as the host ``default``.
+
+        It names the key, the host key that the machine must show, and the way there. It and what
+        belongs to it are private, and are gone when the machine is. Where the login is by a
+        password, the tool has to ask for it.
+
+        Example:
+            `subprocess.run(["ssh", "-F", machine.ssh_config, "default", "uptime"], check=True)`
+        """
+        name = f"{self._context.run_id}-{self._context.build}.ssh"
+        folder = cache.directory() / "machines" / name
+        resource = Resource(LOCAL_FOLDER, str(folder), self.source.type, self._context.build)
+        self._context.journal.intend(resource)
+        folder.mkdir(parents=True, mode=0o700)
+        return self.connection.ssh_config(folder)
 
     def _execute_file(
         self,

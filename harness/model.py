@@ -42,11 +42,23 @@ class CommandResult:
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """Where and how a machine's SSH server is reached.
+class Proxy:
+    """A SOCKS5 proxy."""
 
-    ``private_key`` is an OpenSSH private key (text); ``host_key`` is the public key that the
-    server must show, as in known_hosts without the host: ``ssh-ed25519 AAAA…``.
+    host: str
+    port: int
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where an SSH server is reached, which way, and as whom.
+
+    ``private_key`` is an OpenSSH private key (text), ``certificate`` what an authority signed for
+    it; with ``agent_auth`` the SSH agent's keys are offered first, and the password comes last.
+    ``host_key`` is the public key that the server must show, as in known_hosts without the host:
+    ``ssh-ed25519 AAAA…``; several lines: one of them. ``bastion`` is the server to go through.
     """
 
     host: str
@@ -54,6 +66,19 @@ class Endpoint:
     username: str
     private_key: str = field(repr=False)
     host_key: str
+    certificate: str = ""
+    password: str = field(default="", repr=False)
+    agent_auth: bool = False
+    bastion: Endpoint | None = None
+    proxy: Proxy | None = None
+    handshake_attempts: int = 0
+    """Logins that may fail before the wait is over; 0: as many as there is time for."""
+    keep_alive_interval: float = 5.0
+    """Seconds without a word after which the server is asked for one; 0: never."""
+    read_write_timeout: float = 60.0
+    """Seconds of silence after which the connection counts as lost; 0: never."""
+    pty: bool = False
+    """Give commands a terminal."""
 
 
 @dataclass(frozen=True)

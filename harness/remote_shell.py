@@ -36,6 +36,12 @@ _READER = (
     'c=${c%"$n"}; echo @ $$; echo @ >&2; eval "unset c l n; $c"'
 )
 
+# On a terminal all output is one stream, and what is sent would be echoed, cut at 4096 bytes and
+# searched for control characters: it is the name of a file.
+_TERMINAL_READER = (
+    'stty -echo -opost 2>/dev/null; echo @ $$; IFS= read -r f; exec /bin/sh "$f" </dev/null'
+)
+
 # An answer is: stdout, token, newline, stderr, token, status. Files and not pipes take the
 # streams, for a daemon may keep them open; and appending ones, for a daemon may write on after
 # they were emptied. Beside the command itself (setsid, which becomes sh) only a stream that is
@@ -133,6 +139,17 @@ def opening(token: str) -> str:
     return f"exec /bin/sh -c '{_READER.replace('@', token)}'"
 
 
+def opening_on_terminal(token: str) -> str:
+    """The line to start with on a terminal: it reads a file's name and becomes that script."""
+    return f"exec /bin/sh -c '{_TERMINAL_READER.replace('@', token)}'"
+
+
+def read_once(stdin: str) -> str:
+    """The head of a script in a file: it goes as it is read, and so does its input's file."""
+    redirect = f"exec <{shlex.quote(stdin)}; rm -f {shlex.quote(stdin)}\n" if stdin else ""
+    return f'rm -f "$0"\n{redirect}'
+
+
 def request(token: str, command: str) -> bytes:
     """A command as the lines that `opening` and the long-lived shell read.
 
@@ -183,7 +200,7 @@ class RemoteShell:
     @staticmethod
     def script(stale: str = "") -> str:
         """What the remote sh is to evaluate; ``stale`` is a killed predecessor's directory."""
-        remove = f"rm -rf {stale}\n" if stale else ""
+        remove = f"rm -rf {shlex.quote(stale)}\n" if stale else ""
         return remove + _LOOP.replace("@directories", DIRECTORIES)
 
     @property

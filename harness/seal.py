@@ -30,8 +30,9 @@ STEPS: Mapping[str, str] = {
 
 
 def seal(machine: Machine, public_key: str) -> None:
-    """Remove our key and every trace of this machine's identity."""
-    machine.shell(_remove_key(public_key), *STEPS.values(), sudo=True)
+    """Remove our key, where there is one, and every trace of this machine's identity."""
+    key = [_remove_key(public_key)] if public_key else []
+    machine.shell(*key, *STEPS.values(), sudo=True)
 
 
 def _remove_key(public_key: str) -> str:

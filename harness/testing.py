@@ -16,6 +16,7 @@ from harness.sources.base import Connection, Context, Instance, Source, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
 STAGES = ("boot", "connect", "seal", "capture", "publish", "destroy")
 
@@ -86,6 +87,11 @@ class FakeConnection:
     def renew(self) -> None:
         self._context.cancel.check()
 
+    def ssh_config(self, directory: Path) -> Path:
+        path = directory / "ssh_config"
+        path.write_text("Host default\n  HostName fake.invalid\n", encoding="utf-8")
+        return path
+
     def close(self) -> None:
         self._source.diary.write(self._context.build, "hung up")
 
@@ -113,6 +119,7 @@ class FakeSource(Source):
         seconds: how long a stage takes, by its name (boot, connect, seal, capture, publish,
             destroy); default 0.
         fails: stages that fail, with the message.
+        prints: what its console says; default: nothing.
         answers: what a command answers whose text contains the key: exit status, stdout, stderr.
         diary: where it tells what happened; default: a diary of its own.
 
@@ -127,6 +134,7 @@ class FakeSource(Source):
     ssh_username: str = "root"
     seconds: Mapping[str, float] = field(default_factory=dict)
     fails: Mapping[str, str] = field(default_factory=dict)
+    prints: str = ""
     answers: Mapping[str, tuple[int, str, str]] = field(default_factory=dict)
     diary: Diary = field(default_factory=Diary, compare=False)
 
@@ -146,6 +154,10 @@ class FakeSource(Source):
         del instance
         self._stage("connect", context)
         return FakeConnection(self, context)
+
+    def console(self, instance: Instance, context: Context) -> bytes:
+        del instance, context
+        return self.prints.encode()
 
     def stop(self, instance: Instance, connection: Connection, context: Context) -> None:
         del instance, connection

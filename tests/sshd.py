@@ -18,11 +18,13 @@ import pytest
 from harness.model import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
+# sshd takes the first value that it reads of each option.
 _CONFIG = """
+{options}
 ListenAddress 127.0.0.1
 Port {port}
 HostKey {directory}/host_key
@@ -33,6 +35,7 @@ UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 MaxStartups 100
+Subsystem sftp internal-sftp
 SetEnv HOME={directory}/home {environment}
 """
 
@@ -45,10 +48,13 @@ class Sshd:
     port: int
     options: str = ""
     environment: str = ""
+    wrapper: tuple[str, ...] = ()
+    """The start of the server's command line."""
     _server: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @classmethod
     def make(cls, directory: Path, options: str = "", environment: str = "") -> Sshd:
+        """Its keys, and a home that is nobody's."""
         for name in ("host_key", "user_key"):
             keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)]
             subprocess.run(keygen, check=True)
@@ -74,22 +80,35 @@ class Sshd:
     def start(self) -> None:
         assert SSHD is not None
         config = self.directory / "config"
-        values = {"port": self.port, "directory": self.directory, "environment": self.environment}
-        config.write_text(f"{_CONFIG.format(**values)}{self.options}\n")
+        config.write_text(
+            _CONFIG.format(
+                options=self.options,
+                port=self.port,
+                directory=self.directory,
+                environment=self.environment,
+            )
+        )
         log = self.directory / "log"
-        command = [SSHD, "-D", "-f", str(config), "-E", str(log)]
+        command = [*self.wrapper, SSHD, "-D", "-f", str(config), "-E", str(log)]
         self._server = subprocess.Popen(command, start_new_session=True)
         while not _listens(self.port):
             assert self._server.poll() is None, log.read_text()
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """End the server and all its sessions."""
+        """End the server and all its sessions, and then what runs in them."""
         if self._server is None:
             return
-        for pid in [*_descendants(self._server.pid), self._server.pid]:
+        for pid in [self._server.pid, *reversed(_descendants(self._server.pid))]:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, 9)
+        self._server.wait()
+        self._server = None
+
+    def stop_listening(self) -> None:
+        """End the server as a restart does: its sessions go on."""
+        assert self._server is not None
+        self._server.kill()
         self._server.wait()
         self._server = None
 
@@ -103,24 +122,61 @@ class Sshd:
 
 
 @contextlib.contextmanager
-def running(directory: Path, options: str = "", environment: str = "") -> Iterator[Sshd]:
+def running(
+    directory: Path,
+    options: str = "",
+    environment: str = "",
+    accounts: Mapping[str, str] | None = None,
+) -> Iterator[Sshd]:
     """A running server.
 
     Args:
-        directory: an empty one, for its keys, configuration and log.
-        options: further lines for sshd_config.
+        directory: an empty one, for its keys, configuration and log; where there are ``accounts``,
+            one that others may enter.
+        options: lines for sshd_config that come first.
         environment: ``NAME=value …`` for its sessions.
+        accounts: users that exist for this server only, and their shells; their password is
+            `PASSWORD`, and sudo asks them for none.
     """
     if SSHD is None:
         pytest.skip("needs OpenSSH's sshd")
     if os.getuid() == 0:  # where it puts away its privileges
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     server = Sshd.make(directory, options, environment)
+    if accounts:
+        server.wrapper = _with_accounts(directory, accounts)
     try:
         server.start()
         yield server
     finally:
         server.stop()
+
+
+PASSWORD = "open-sesame"
+_HASH = "$5$harness$fey09SARi.RLjJbWU2avoUWcufCxZp7paUjB5yE2CRC"
+_FIRST_UID = 60_101
+_FILES = ("passwd", "shadow", "sudoers")
+
+
+def _with_accounts(directory: Path, accounts: Mapping[str, str]) -> tuple[str, ...]:
+    """Start a program that sees further users: what it mounts over /etc nobody else does."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs root's right to mount")
+    directory.chmod(0o755)
+    home = directory / "home"
+    numbered = list(enumerate(accounts.items(), _FIRST_UID))
+    lines = {
+        "passwd": [f"{n}:x:{uid}:{uid}::{home}:{shell}" for uid, (n, shell) in numbered],
+        "shadow": [f"{name}:{_HASH}:19000:0:99999:7:::" for name in accounts],
+        "sudoers": [f"{name} ALL=(ALL) NOPASSWD: ALL" for name in accounts],
+    }
+    for name in _FILES:
+        old = Path("/etc", name)
+        text = old.read_text() if old.exists() else ""
+        (directory / name).write_text("\n".join([text.rstrip("\n"), *lines[name], ""]))
+        (directory / name).chmod(0o440 if name == "sudoers" else 0o644)
+    mounts = " && ".join(f"mount --bind {directory}/{f} /etc/{f}" for f in _FILES)
+    return ("unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sshd")
 
 
 def free_port() -> int:

@@ -11,6 +11,7 @@ from filelock import Timeout
 from harness import reaper
 from harness.journal import Journal, abandoned
 from harness.model import Resource
+from harness.sources.base import LOCAL_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,3 +89,16 @@ def test_what_cannot_be_removed_stays_in_the_journal(tmp_path: Path) -> None:
     (again,) = abandoned(tmp_path)
     assert [r.id for r in again.outstanding()] == ["x"]
     again.close()
+
+
+def test_a_local_folder_is_removed_whatever_the_source(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "key").touch()
+    with contextlib.closing(Journal(tmp_path / "run.jsonl")) as journal:
+        journal.intend(Resource(LOCAL_FOLDER, str(folder), "qemu", "web.qemu"))
+        journal.intend(Resource(LOCAL_FOLDER, str(tmp_path / "never made"), "fake", "web.fake"))
+    assert [*reaper.reap(tmp_path)] == [
+        f"left by a killed run, removed: local folder {folder} of web.qemu, run run"
+    ]
+    assert not folder.exists()

@@ -120,7 +120,8 @@ def failure_text(run: BuildRun, error: BaseException) -> str:
     """A failure of ours as a person wants to read it: where in the build's file, and what."""
     lines = [f"{run.name}: {run.failed_stage} failed{_where(run, error)}"]
     command = isinstance(error, (CommandError, CommandTimeoutError))
-    lines += [f"{'$ ' if command else ''}{error}", f"log: {log.relative_path(run.name)}"]
+    lines += [f"{'$ ' if command else ''}{error}", *getattr(error, "__notes__", [])]
+    lines.append(f"log: {log.relative_path(run.name)}")
     return "\n".join(lines)
 
 

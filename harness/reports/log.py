@@ -1,21 +1,32 @@
-"""`reports/logs/<build>.log`: what a build's machine printed, as it came."""
+"""`reports/<build>/build.log` and `console.log`: what a build's machine printed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
-from harness.events import BuildFinished, BuildStarted, Event, Notice, Output, StageFinished
+from harness.events import (
+    BuildFinished,
+    BuildStarted,
+    ConsoleRead,
+    Event,
+    Notice,
+    Output,
+    StageFinished,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+CONSOLE = "console.log"
+
+
 def relative_path(build: str) -> str:
-    return f"reports/logs/{build}.log"
+    return f"reports/{build}/build.log"
 
 
 class Logs:
-    """One file for each build of a run, begun anew."""
+    """A folder for each build of a run, begun anew: its log as it comes, its console in the end."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -25,7 +36,10 @@ class Logs:
         if isinstance(event, BuildStarted):
             path = self._root / relative_path(event.build)
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.with_name(CONSOLE).unlink(missing_ok=True)
             self._files[event.build] = path.open("wb", buffering=0)
+        elif isinstance(event, ConsoleRead) and event.data:
+            (self._root / relative_path(event.build)).with_name(CONSOLE).write_bytes(event.data)
         elif event.build in self._files:
             self._write(event, self._files[event.build])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from harness.events import Dispatcher
     from harness.journal import Journal
     from harness.model import CommandResult, Image, Resource
+
+
+MASK = "***"
+LOCAL_FOLDER = "local folder"
+"""A kind of resource: a private folder on this computer, whatever the source."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,9 @@ class Connection(Protocol):
     def renew(self) -> None:
         """Log in afresh, so that changed groups, limits and PATH count."""
 
+    def ssh_config(self, directory: Path) -> Path:
+        """Write a file for `ssh -F` into a private directory: the machine is ``default``."""
+
     def close(self) -> None:
         """Hang up; never raises."""
 
@@ -82,7 +91,7 @@ class Instance(Protocol):
 
     @property
     def public_key(self) -> str:
-        """The key that lets us in, as in authorized_keys: the seal takes it out."""
+        """The key that lets us in, as in authorized_keys: the seal takes it out; empty: none."""
 
     @property
     def inputs(self) -> Mapping[str, Any]:
@@ -112,6 +121,13 @@ class Source(abc.ABC):
     def connect(self, instance: Instance, context: Context) -> Connection:
         """Wait until the machine lets us in."""
 
+    def console(self, instance: Instance, context: Context) -> bytes:
+        """What the machine has printed on its serial console, as far as that is known; all of it
+        or its end.
+        """
+        del instance, context
+        return b""
+
     @abc.abstractmethod
     def stop(self, instance: Instance, connection: Connection, context: Context) -> None:
         """Shut the machine down cleanly."""
@@ -129,14 +145,26 @@ class Source(abc.ABC):
     def remove(cls, resource: Resource) -> bool:
         """Remove a resource that the journal names, and say whether it was there."""
 
+    @classmethod
+    def discard(cls, resource: Resource) -> bool:
+        """Remove what the journal names: the source's, or a folder that any machine may need."""
+        if resource.kind != LOCAL_FOLDER:
+            return cls.remove(resource)
+        existed = Path(resource.id).exists()
+        shutil.rmtree(resource.id, ignore_errors=not existed)
+        return existed
+
     def destroy(self, instance: Instance | None, context: Context) -> None:
         """Remove what is left of a build, newest first."""
         del instance
         for resource in context.journal.outstanding(context.build):
-            self.remove(resource)
+            self.discard(resource)
             context.journal.gone(resource)
 
     def options(self) -> dict[str, Any]:
-        """The options as JSON knows them."""
+        """The options as JSON knows them; what is kept out of the repr is masked here too."""
         values = dataclasses.asdict(self)  # type: ignore[call-overload]  # as the docstring says
+        for option in dataclasses.fields(self):  # type: ignore[arg-type]  # as above
+            if not option.repr and values[option.name]:
+                values[option.name] = MASK
         return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}

@@ -199,7 +199,7 @@ def test_two(web): pass
             "  line 49",
             "stderr:",
             "  cannot frob",
-            "log: reports/logs/web.fake.log",
+            "log: reports/web.fake/build.log",
         ]
     )
     assert text.count("cannot frob") == 1
@@ -208,7 +208,7 @@ def test_two(web): pass
     assert "line 29\n" not in text
     assert "lifecycle.py" not in text
     assert project.diary()[-1] == "web.fake destroy"
-    assert "line 0\n" in (project.path / "reports/logs/web.fake.log").read_text()
+    assert "line 0\n" in (project.path / "reports/web.fake/build.log").read_text()
 
 
 def test_the_first_test_tells_where_no_provision_item_was_selected(project: Project) -> None:

@@ -82,7 +82,7 @@ def test_a_build_from_end_to_end(built: VmProject) -> None:
     entry = built.manifest()["proof.qemu"]
     _the_manifest_is_true(built, entry, image)
     _junit_names_the_image(built, entry)
-    assert "hello guest\n" in (built.path / "reports/logs/proof.qemu.log").read_text()
+    assert "hello guest\n" in (built.path / "reports/proof.qemu/build.log").read_text()
     assert (built.path / "fetched/binary").read_bytes() == bytes(range(256))
     _the_image_boots_and_holds_the_change(image)
     again = built.run()

@@ -38,7 +38,7 @@ def saving(project: VmProject) -> bool:
 
 
 def provisioning(project: VmProject) -> bool:
-    log = project.path / "reports/logs/web.qemu.log"
+    log = project.path / "reports/web.qemu/build.log"
     return log.exists() and "\nprovisioning\n" in log.read_text()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import shutil
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness import cache, naming
 from harness.errors import ConfigurationError, DisconnectedError
-from harness.model import Endpoint, Image, Resource
+from harness.model import Image, Resource
 from harness.sources.base import Connection, Context, Instance, Source
 from harness.sources.qemu import accelerator, access, bases, disk, processes, warm
 from harness.sources.qemu.blueprint import Blueprint
 from harness.sources.qemu.child_process import ChildRunner, require_tools
 from harness.sources.qemu.vm import PROGRAM, VirtualMachine
+from harness.sources.ssh_options import SshOptions
 
 if TYPE_CHECKING:
     from harness import ssh
@@ -28,7 +30,7 @@ SHUTDOWN_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True)
-class Qemu(Source):
+class Qemu(SshOptions, Source):
     """A virtual machine on this computer; its image is a file.
 
     Args:
@@ -45,14 +47,16 @@ class Qemu(Source):
             proof that it runs a guest, else tcg.
         warm_boot: resume a machine like this one that was booted and saved earlier (default);
             the first build saves it. False, or ``--cold``: boot every machine from the start.
-        ssh_username: default ``root``.
-        ssh_timeout: seconds to wait for SSH after the start, default 300.
         image_name: the file's name without its ending; may hold ``{timestamp}``, ``{build}``,
             ``{source}``. Default ``{build}-{source}-{timestamp}``. An image that is already there
             is never replaced.
         output_directory: where images go; a relative path starts at pytest's rootdir. Default
             ``images``. The newest image of a build is also at
             ``<output_directory>/<build>.<source>.<format>``.
+
+    The options of `SshOptions` say how the machine is reached. A port of this computer leads to
+    its ``ssh_port``; with ``ssh_host``, the address that it has on a network of yours, nothing is
+    forwarded, and a bastion or a proxy may lie on the way.
 
     Example:
         `harness.Qemu(base="debian-12", image_name="web-{timestamp}", memory=2048)`
@@ -68,8 +72,6 @@ class Qemu(Source):
     format: str = "qcow2"
     accelerator: str = "auto"
     warm_boot: bool = True
-    ssh_username: str = "root"
-    ssh_timeout: float = 300.0
     image_name: str = "{build}-{source}-{timestamp}"
     output_directory: str | Path = "images"
 
@@ -78,9 +80,8 @@ class Qemu(Source):
         _one_of("accelerator", self.accelerator, accelerator.CHOICES)
         _at_least("memory", self.memory, 64, "MiB")
         _at_least("cpus", self.cpus, 1, "")
-        _at_least("ssh_timeout", self.ssh_timeout, 1, "s")
-        if not self.ssh_username:
-            raise ConfigurationError('ssh_username="" is no user: name one, or leave it out (root)')
+        self.validate_ssh(context)
+        self._check_route()
         require_tools(TOOLS, "The source qemu")
         bases.check(self.base, context)
         if self.disk_size is not None:
@@ -98,7 +99,9 @@ class Qemu(Source):
         for kind in ("directory", "process"):
             context.journal.intend(Resource(kind, str(directory), self.type, context.build))
         directory.mkdir(parents=True, mode=0o700)
-        vm = blueprint.machine(f"{context.build}-{secrets.token_hex(4)}", directory)
+        keys = access.Keys.generate(self.temporary_key())
+        vm = blueprint.machine(f"{context.build}-{secrets.token_hex(4)}", directory, keys)
+        vm.public_key = keys.public if self.ssh_clear_authorized_keys else ""
         try:
             self._start(vm, blueprint, context)
         except BaseException:
@@ -113,7 +116,11 @@ class Qemu(Source):
 
     def connect(self, instance: Instance, context: Context) -> Connection:
         vm = _vm(instance)
-        return vm.connection or self._log_in(vm, vm.keys, context)
+        return vm.connection or self._log_in(context, vm, vm.keys)
+
+    def console(self, instance: Instance, context: Context) -> bytes:
+        del context
+        return _vm(instance).console.read_bytes()
 
     def stop(self, instance: Instance, connection: Connection, context: Context) -> None:
         command = "systemctl poweroff || poweroff || shutdown -h now"
@@ -179,31 +186,40 @@ class Qemu(Source):
 
     def _blueprint(self, context: Context) -> Blueprint:
         base = bases.resolve(self.base, context)
-        return Blueprint(base, self.memory, self.cpus, self._disk_size(base), self.ssh_username)
+        size = self._disk_size(base)
+        return Blueprint(base, self.memory, self.cpus, size, self.ssh_username, self.ssh_port)
 
     def _start(self, vm: VirtualMachine, blueprint: Blueprint, context: Context) -> None:
         run = _runner(context)
-        known = accelerator.known(self.accelerator)
-        if self.warm_boot and not context.cold and known:
-            warmer = warm.Warmer(
-                blueprint, known, lambda vm, keys: self._log_in(vm, keys, context), run, context
-            )
+        if accelerated := self._may_resume(vm, context):
+            log_in = functools.partial(self._log_in, context)
+            warmer = warm.Warmer(blueprint, accelerated, log_in, run, context)
             vm.connection = warmer.start(vm)
         if vm.connection is None:
             blueprint.give_disk(vm, run)
             prints = blueprint.base.reads_credentials
             accelerator.start(vm, self.accelerator, context, prints=prints)
 
-    def _log_in(self, vm: VirtualMachine, keys: access.Keys, context: Context) -> ssh.Connection:
-        from harness import ssh  # while the guest boots: paramiko takes its time to load
+    def _may_resume(self, vm: VirtualMachine, context: Context) -> str | None:
+        """Under which accelerator a saved machine would do; None: it must be booted."""
+        # A state's key is our own: where somebody else's lets us in, it would not.
+        ours = vm.keys.public and not self.ssh_host
+        if not (self.warm_boot and ours) or context.cold:
+            return None
+        return accelerator.known(self.accelerator)
 
-        return ssh.connect(
-            Endpoint("127.0.0.1", vm.port, self.ssh_username, keys.private, keys.host_public),
-            timeout=self.ssh_timeout,
-            cancelled=context.cancel.is_set,
-            alive=vm.ended,
-            ready=vm.says_that_ssh_is_up,
-        )
+    def _log_in(self, context: Context, vm: VirtualMachine, keys: access.Keys) -> ssh.Connection:
+        endpoint = self.endpoint(context, "127.0.0.1", vm.port, keys.private, keys.host_public)
+        return self.connect_ssh(endpoint, context, alive=vm.hopeless, ready=vm.says_that_ssh_is_up)
+
+    def _check_route(self) -> None:
+        for option in ("ssh_bastion_host", "ssh_proxy_host"):
+            if getattr(self, option) and not self.ssh_host:
+                raise ConfigurationError(
+                    f"{option}={getattr(self, option)!r}: a local machine is reached at a port of "
+                    "this computer, and nothing lies between. Leave it out; or say with ssh_host "
+                    "which address the machine has on a network of yours"
+                )
 
     def _target(self, context: Context) -> Path:
         name = naming.render("image_name", self.image_name, context)

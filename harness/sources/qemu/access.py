@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Keys:
-    """One machine's keys. They live in memory, and as long as the machine does."""
+    """One machine's keys. They live in memory, and as long as the machine does.
+
+    ``private`` and ``public`` are empty where somebody else's key or password lets us in.
+    """
 
     private: str = field(repr=False)
     public: str
@@ -29,8 +32,8 @@ class Keys:
     host_public: str
 
     @classmethod
-    def generate(cls) -> Keys:
-        return cls(*keys.generate_key(), *keys.generate_key())
+    def generate(cls, own: tuple[str, str]) -> Keys:
+        return cls(*own, *keys.generate_key())
 
 
 NO_KEYS = Keys("", "", "", "")
@@ -44,6 +47,8 @@ def credentials(own: Keys, directory: Path) -> list[str]:
     }
     arguments = []
     for name, value in values.items():
+        if not value:
+            continue
         encoded = base64.b64encode(value.encode()).decode()
         # A file, since everybody can read a command line.
         path = directory / name

@@ -28,10 +28,10 @@ class Blueprint:
     cpus: int
     disk_size: int | None
     username: str
+    ssh_port: int
 
-    def machine(self, machine_id: str, directory: Path) -> VirtualMachine:
-        """A machine with keys of its own, without a disk yet."""
-        keys = access.Keys.generate()
+    def machine(self, machine_id: str, directory: Path, keys: access.Keys) -> VirtualMachine:
+        """A machine that has no disk yet, and will learn these keys when it boots."""
         if self.base.reads_credentials and self.username == "root":
             arguments = access.credentials(keys, directory)
         else:
@@ -44,9 +44,9 @@ class Blueprint:
 
     def digest(self, accelerator_name: str) -> str:
         """Equal for machines of which one may resume what another has saved."""
-        vm = VirtualMachine("", Path(), access.NO_KEYS, self._shape([]))
+        vm = VirtualMachine("", Path(), access.Keys("", "", "", ""), self._shape([]))
         parts = [asdict(self), vm.command(accelerator_name), accelerator.host(accelerator_name)]
         return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
     def _shape(self, arguments: list[str]) -> Shape:
-        return Shape(self.memory, self.cpus, [*arguments, *self.base.boot_arguments])
+        return Shape(self.memory, self.cpus, self.ssh_port, [*arguments, *self.base.boot_arguments])

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.console import Watch
 from harness.errors import SourceError
 from harness.sources.qemu import disk, qmp
 
@@ -37,6 +38,7 @@ class Shape:
 
     memory: int
     cpus: int
+    ssh_port: int
     arguments: Sequence[str]
 
 
@@ -49,6 +51,7 @@ class VirtualMachine:
     keys: Keys
     shape: Shape
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    public_key: str = ""
     accelerator: str = ""
     port: int = 0
     memory_file: Path | None = None
@@ -60,10 +63,7 @@ class VirtualMachine:
     _process: subprocess.Popen[bytes] | None = None
     _monitor: qmp.Monitor | None = None
     _reservation: socket.socket | None = None
-
-    @property
-    def public_key(self) -> str:
-        return self.keys.public
+    _watch: Watch | None = None
 
     @property
     def disk(self) -> Path:
@@ -126,6 +126,7 @@ class VirtualMachine:
         self.accelerator = accelerator
         self.console.touch()
         self._monitor = qmp.Monitor()
+        self._watch = Watch(self.console)
         with (self.directory / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [*self.command(accelerator), *self._monitor.arguments, *extra],
@@ -148,6 +149,10 @@ class VirtualMachine:
             return None
         said = (self.directory / "qemu.log").read_text(errors="replace").strip()
         return f"QEMU ended with status {self._process.returncode}{': ' if said else ''}{said}"
+
+    def hopeless(self) -> str | None:
+        """Why nobody will ever get in; None: somebody may yet."""
+        return self.ended() or (self._watch.trouble() if self._watch else None)
 
     def says_that_ssh_is_up(self) -> bool:
         """Whether the guest has said so on its console; many do, none must."""
@@ -181,7 +186,7 @@ class VirtualMachine:
         """What decides how the guest sees its machine; the same words, the same machine."""
         # cache=unsafe: nobody needs the overlay after a crash, and the image is synced by us.
         drive = f"file={disk.escaped(self.disk)},if=virtio,format=qcow2,cache=unsafe,discard=unmap"
-        forward = f"user,id=net0,hostfwd=tcp:127.0.0.1:{self.port}-:22"
+        forward = f"user,id=net0,hostfwd=tcp:127.0.0.1:{self.port}-:{self.shape.ssh_port}"
         return [
             PROGRAM,
             *("-name", self.id),

@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from harness import cache, cloud_init
+from harness import cache, cloud_init, keys
 from harness.errors import CommandError, SourceError
 from harness.events import Notice
 from harness.sources.qemu import access, disk, workshop
@@ -156,7 +156,8 @@ class Warmer:
         with workshop.beside(partial, self.context) as work:
             made = work / "made"
             made.mkdir(mode=0o700)
-            vm = self.blueprint.machine(f"warm-{secrets.token_hex(4)}", made)
+            own = access.Keys.generate(keys.generate_key())
+            vm = self.blueprint.machine(f"warm-{secrets.token_hex(4)}", made, own)
             vm.memory_file = State(made).memory
             self.blueprint.give_disk(vm, self.run)
             try:
@@ -214,7 +215,7 @@ class Warmer:
 
     def _as_root(self, connection: Connection, purpose: str, script: str) -> None:
         shell = "/bin/sh" if self.blueprint.username == "root" else "sudo -n /bin/sh"
-        result = connection.run(shell, stdin=script.encode(), timeout=TIMEOUT)
+        result = connection.run(shell, stdin=[script.encode()], timeout=TIMEOUT)
         if result.failed:
             raise CommandError(purpose, result)
 

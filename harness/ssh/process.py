@@ -9,8 +9,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from harness import remote_shell
-from harness.errors import DisconnectedError
+from harness.errors import ConnectError, DisconnectedError
 from harness.model import CommandResult
 
 if TYPE_CHECKING:
@@ -50,11 +49,11 @@ class Process:
     """A command on a channel of its own.
 
     Args:
-        channel: opened by `remote_shell.opening` with ``token``.
+        channel: opened by a line of `remote_shell` with ``token``.
         token: see there.
         command: what messages call it.
-        text: what /bin/sh is to run.
-        stdin: what it reads; None: what `write` is given, until `close`.
+        request: what that line reads first, and then runs.
+        stdin: what the command reads; None: what `write` is given, until `close`.
     """
 
     def __init__(
@@ -62,10 +61,9 @@ class Process:
         channel: paramiko.Channel,
         token: str,
         command: str,
-        text: str,
+        request: bytes,
         stdin: bytes | Iterable[bytes] | None,
     ) -> None:
-        first = remote_shell.request(token, text)
         self.command = command
         self.pid: int | None = None
         self.stderr = bytearray()
@@ -73,7 +71,7 @@ class Process:
         self._prologues = {"stdout": _Prologue(token), "stderr": _Prologue(token)}
         self._interactive = stdin is None
         chunks = () if stdin is None else _slices(stdin) if isinstance(stdin, bytes) else stdin
-        self._outgoing: Iterator[bytes] | None = itertools.chain(_slices(first), chunks)
+        self._outgoing: Iterator[bytes] | None = itertools.chain(_slices(request), chunks)
         self._unsent = memoryview(b"")
         self._sent = False
         self._unread: deque[tuple[str, bytes]] = deque()
@@ -136,7 +134,8 @@ class Process:
         if data:
             return name, self._without_prologue(name, data)
         if over:
-            return self._leftover()
+            self._require_start()
+            return None
         self._work()
         return name, data
 
@@ -155,12 +154,15 @@ class Process:
             self.pid = int(prologue.rest)
         return data
 
-    def _leftover(self) -> tuple[str, bytes] | None:
-        # A login shell that refused to run anything has said why, and no token.
-        for name, prologue in self._prologues.items():
-            if held := prologue.release():
-                return name, held
-        return None
+    def _require_start(self) -> None:
+        """A login shell that runs nothing has an exit status too, which is not the command's."""
+        if self._prologues["stdout"].seen or self._channel.exit_status < 0:
+            return
+        said = b"".join(prologue.held for prologue in self._prologues.values())
+        raise ConnectError(
+            f"the user's login shell did not run: {self.command}\n"
+            f"it said: {said.decode(errors='replace').strip() or 'nothing'}"
+        )
 
     def _is_over(self) -> bool:
         if not self.ended:
@@ -204,24 +206,22 @@ class _Prologue:
 
     def __init__(self, token: str) -> None:
         self._token = token.encode()
-        self._held: bytearray | None = bytearray()
+        self.held = bytearray()
+        self.seen = False
+        """Whether the token has come: whatever does from then on is the command's."""
         self.rest = ""
         """What stood behind the token."""
 
     def remove(self, data: bytes) -> bytes:
-        if self._held is None:
+        if self.seen:
             return data
-        self._held += data
-        _, token, after = bytes(self._held).partition(self._token)
+        self.held += data
+        _, token, after = bytes(self.held).partition(self._token)
         if not token or b"\n" not in after:
             return b""
         line, _, output = after.partition(b"\n")
-        self._held, self.rest = None, line.decode().strip()
+        self.seen, self.rest = True, line.decode().strip()
         return output
-
-    def release(self) -> bytes:
-        held, self._held = self._held, None
-        return bytes(held or b"")
 
 
 def _slices(data: bytes) -> Iterator[bytes]:

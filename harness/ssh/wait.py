@@ -13,8 +13,11 @@ import itertools
 import os
 import selectors
 import socket
+import threading
 import time
-from typing import TYPE_CHECKING, Any, Self
+from concurrent import futures
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from harness.errors import CancelledError, ConnectError
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from harness.model import Endpoint
+
+T = TypeVar("T")
 
 BANNER = b"SSH-"
 PAUSE = 0.1
@@ -31,6 +36,14 @@ OVERLAP = 2.0
 a process in the guest once it listens, when an emulated guest has least time for it."""
 PATIENCE = 10.0
 """Seconds after which a silent attempt is given up."""
+
+
+def never() -> bool:
+    return False
+
+
+def nothing_wrong() -> None:
+    return None
 
 
 class Wait:
@@ -48,14 +61,15 @@ class Wait:
         self,
         endpoint: Endpoint,
         timeout: float,
-        cancelled: Callable[[], bool],
-        alive: Callable[[], str | None],
-        ready: Callable[[], bool] = lambda: False,
+        cancelled: Callable[[], bool] = never,
+        alive: Callable[[], str | None] = nothing_wrong,
+        ready: Callable[[], bool] = never,
     ) -> None:
         self.endpoint = endpoint
         self.seen = "nothing was tried"
         """What was seen last, for the error."""
         self._timeout = timeout
+        self._failures = 0
         self._start = time.monotonic()
         self._cancelled = cancelled
         self._alive = alive
@@ -68,25 +82,71 @@ class Wait:
             CancelledError: the run is being stopped.
             ConnectError: the machine is not alive, or the deadline has passed.
         """
-        target = f"ssh {self.endpoint.username}@{self.endpoint.host}:{self.endpoint.port}"
         waited = time.monotonic() - self._start
         if self._cancelled():
-            raise CancelledError(f"the run is being stopped: no longer waiting for {target}")
+            raise CancelledError(f"the run is being stopped: no longer waiting for {self._target}")
         if reason := self._alive():
-            raise ConnectError(f"{target}: {reason} (after {waited:.0f} s; before: {self.seen})")
+            raise ConnectError(
+                f"{self._target}: {reason} (after {waited:.0f} s; before: {self.seen})"
+            )
         if waited > self._timeout:
-            raise ConnectError(f"{target}: no login after {waited:.0f} s: {self.seen}")
+            raise ConnectError(f"{self._target}: no login after {waited:.0f} s: {self.seen}")
+
+    def count_failure(self) -> None:
+        """A server was there and did not let us in.
+
+        Raises:
+            ConnectError: it was the last of the attempts that the endpoint allows.
+        """
+        self._failures += 1
+        if self._failures == self.endpoint.handshake_attempts:
+            raise ConnectError(
+                f"{self._target}: no login after ssh_handshake_attempts={self._failures}: "
+                f"{self.seen}"
+            )
+
+    def toward(self, endpoint: Endpoint) -> Wait:
+        """A wait for another server that ends when this one does."""
+        left = self._start + self._timeout - time.monotonic()
+        return Wait(endpoint, left, self._cancelled, self._alive)
 
     def until(self, done: Callable[[float], bool]) -> None:
         """Wait until ``done``, which may itself wait for the seconds that it is given."""
         while not done(PAUSE):
             self.check()
 
+    def during(self, work: Callable[[], T], discard: Callable[[T], object] = repr) -> T:
+        """Do what blocks, in a thread of its own.
+
+        Args:
+            work: what to do.
+            discard: what is done with its result if the wait is over first.
+        """
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - raised below
+                future.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        try:
+            self.until(lambda seconds: bool(futures.wait([future], seconds).done))
+        except BaseException:
+            future.add_done_callback(lambda late: late.exception() or discard(late.result()))
+            raise
+        return future.result()
+
     def pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self.check()
             time.sleep(min(PAUSE, left))
+
+    @property
+    def _target(self) -> str:
+        return f"ssh {self.endpoint.username}@{self.endpoint.host}:{self.endpoint.port}"
 
 
 def first_to_answer(wait: Wait) -> socket.socket:

@@ -1,0 +1,61 @@
+"""What a machine's serial console says that is worth knowing."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from harness.errors import TAIL_LINES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# What a kernel, an initramfs, systemd and cloud-init print where nothing good can follow.
+_TROUBLE = (
+    (re.compile(r"Kernel panic - not syncing: *(.*)"), "its kernel panicked: {}"),
+    (re.compile(r"ALERT! +(.*)|No init found"), "it has no root file system: {}"),
+    (re.compile(r"You are in (?:emergency|rescue) mode"), "systemd gave up: {}"),
+    (re.compile(r"FAILED\W+(Failed to start cloud-\S+.*)"), "cloud-init failed: {}"),
+)
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")
+
+
+def trouble(console: bytes) -> str | None:
+    """Why a machine with such a console will never let anybody in; None: it may yet."""
+    text = _plain(console)
+    for pattern, sentence in _TROUBLE:
+        if found := pattern.search(text):
+            return sentence.format(found[found.lastindex or 0].strip())
+    return None
+
+
+def tail(console: bytes) -> str:
+    """Its last lines, as an error shows them; empty: there are none."""
+    lines = [line for line in _plain(console).splitlines() if line.strip()]
+    if not lines:
+        return ""
+    cut = f", last {TAIL_LINES} of {len(lines)} lines" if len(lines) > TAIL_LINES else ""
+    return "\n".join([f"console{cut}:", *(f"  {line}" for line in lines[-TAIL_LINES:])])
+
+
+class Watch:
+    """A console that grows in a file, read bit by bit."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._position = 0
+        self._trouble: str | None = None
+
+    def trouble(self) -> str | None:
+        """What `trouble` says of it, from then on as well."""
+        with self._file.open("rb") as file:
+            file.seek(self._position)
+            lines, newline, _ = file.read().rpartition(b"\n")
+        self._position += len(lines + newline)
+        self._trouble = self._trouble or trouble(lines)
+        return self._trouble
+
+
+def _plain(console: bytes) -> str:
+    text = _ESCAPES.sub("", console.decode(errors="replace"))
+    return text.replace("\r\n", "\n").replace("\r", "\n")

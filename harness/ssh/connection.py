@@ -1,0 +1,295 @@
+"""A login on a machine: run commands, in the long-lived shell or each on a channel of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from harness import remote_shell
+from harness.errors import (
+    CancelledError,
+    CommandError,
+    CommandTimeoutError,
+    DisconnectedError,
+    HarnessError,
+)
+from harness.model import CommandResult
+from harness.ssh import config
+from harness.ssh.login import log_in
+from harness.ssh.process import Process, Stream
+from harness.ssh.sessions import Sessions
+from harness.ssh.wait import Wait, never, nothing_wrong
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from harness.model import Endpoint
+
+KILL_TIMEOUT = 10.0
+
+
+def connect(
+    endpoint: Endpoint,
+    *,
+    timeout: float,
+    cancelled: Callable[[], bool] = never,
+    alive: Callable[[], str | None] = nothing_wrong,
+    ready: Callable[[], bool] = never,
+) -> Connection:
+    """Wait until the SSH server answers, and log in.
+
+    What is wrong before the deadline may be right a moment later: during a first boot nothing
+    listens, then a server with another host key may, and the user's key is added last.
+
+    Args:
+        endpoint: where, as whom, with which key, and which host key is expected.
+        timeout: seconds for all of it.
+        cancelled: asked ten times a second, also while commands run; true ends the wait.
+        alive: asked as often; None, or a sentence why waiting is pointless.
+        ready: asked as often; true from when the server is known to listen, so that the next
+            attempt is made at once. Never, by default: only attempts tell.
+
+    Raises:
+        ConnectError: not alive, or not logged in at the deadline; says what was seen last.
+        CancelledError: ``cancelled()`` became true.
+        ConfigurationError: a key of the endpoint cannot be read.
+    """
+    transport = log_in(Wait(endpoint, timeout, cancelled, alive, ready))
+    return Connection(Sessions(endpoint, transport, cancelled, alive), cancelled)
+
+
+class Connection:
+    """A login on a machine.
+
+    `run` and `stream` may be used from several threads; `execute` takes one command at a time.
+    """
+
+    def __init__(self, sessions: Sessions, cancelled: Callable[[], bool]) -> None:
+        self._sessions = sessions
+        self._cancelled = cancelled
+        self._lock = threading.RLock()
+        self._shell: remote_shell.RemoteShell | None = None
+        self._running: set[Process] = set()
+
+    def run(
+        self,
+        command: str,
+        *,
+        stdin: bytes | Iterable[bytes] = b"",
+        timeout: float | None = None,
+        on_output: Callable[[str, bytes], None] | None = None,
+    ) -> CommandResult:
+        """Run a command of /bin/sh on a channel of its own.
+
+        Returns when the command has exited, even if a daemon that it left keeps its output open.
+
+        Args:
+            command: of any length; no process list shows it.
+            stdin: what the command reads, bytes or chunks that are asked for as it reads.
+            timeout: seconds until it is killed with all that it started; None: never.
+            on_output: called with ``"stdout"`` or ``"stderr"`` and bytes, as they come.
+
+        Where the endpoint asks for a terminal, a command with its stdin in ``bytes`` has one, and
+        all that it prints is stdout.
+
+        Returns:
+            Its answer; the exit status is 128 + n if signal n ended it.
+
+        Raises:
+            CommandTimeoutError: the timeout has passed.
+            CancelledError: the run is being stopped; the command was killed.
+            DisconnectedError: the connection was lost before the command had an exit status.
+            ConnectError: the user's login shell runs no commands.
+        """
+        streams = {"stdout": bytearray(), "stderr": bytearray()}
+        start = time.monotonic()
+
+        def result(status: int) -> CommandResult:
+            return CommandResult(command, status, *(bytes(data) for data in streams.values()))
+
+        def check() -> None:
+            self._check(command)
+            if timeout is not None and time.monotonic() > start + timeout:
+                raise CommandTimeoutError(command, timeout, result(-1))
+
+        terminal = self._sessions.endpoint.pty and isinstance(stdin, bytes)
+        with self._start(command, stdin, terminal=terminal) as process:
+            while (chunk := process.next(check)) is not None:
+                streams[chunk[0]] += chunk[1]
+                if on_output is not None:
+                    on_output(*chunk)
+            return result(process.exit_status())
+
+    @contextlib.contextmanager
+    def stream(self, command: str) -> Iterator[Stream]:
+        """Run a command whose stdout is read bit by bit; leaving the context ends it.
+
+        Raises:
+            CancelledError, DisconnectedError: see `run`.
+        """
+        with self._start(command, b"") as process:
+            yield Stream(process, lambda: self._check(command))
+
+    def execute(self, command: str, *, timeout: float | None = 300.0) -> CommandResult:
+        """Run a command in the long-lived shell: one round trip, for many small commands.
+
+        Stdin is empty. Commands share nothing: no directory, no variable, no process group.
+
+        Args:
+            command: of any length.
+            timeout: seconds until it is killed with all that it started; None: never.
+
+        Returns:
+            Its answer; the exit status is 128 + n if signal n ended it.
+
+        Raises:
+            CommandTimeoutError, CancelledError: see `run`.
+            DisconnectedError: the shell or the connection was lost. The command may have run, so
+                it is not run again; the next one gets a new shell.
+        """
+        with self._lock, self._explained():
+            text = self._placed(command)
+            for _ in range(2):
+                shell = self._open_shell()
+                with contextlib.suppress(remote_shell.NotRunError):
+                    return shell.execute(command, timeout, self._cancelled, text=text)
+                self._close_shell()
+            raise DisconnectedError(
+                f"no shell for: {command}: no directory for its output can be written on the "
+                f"machine; tried {remote_shell.DIRECTORIES}"
+            )
+
+    def renew(self) -> None:
+        """Log in afresh, so that changed groups, limits and PATH count.
+
+        Raises:
+            ConnectError, CancelledError: see `connect`; the old login is kept.
+        """
+        fresh = self._sessions.log_in()
+        with self._lock:
+            self._close_shell()
+            self._sessions.replace(fresh)
+
+    def ssh_config(self, directory: Path) -> Path:
+        """Write a file for `ssh -F`, and what belongs to it, into a private directory.
+
+        In it the machine is called ``default``.
+        """
+        return config.write(self._sessions.endpoint, directory)
+
+    def rekey(self, private_key: str, host_key: str) -> None:
+        """Use these keys for the next login: the machine has others than before."""
+        self._sessions.endpoint = replace(
+            self._sessions.endpoint, private_key=private_key, host_key=host_key
+        )
+
+    def close(self) -> None:
+        """Hang up and end what still runs on the machine; never raises."""
+        # Whatever goes wrong here, the connection is not needed any more.
+        with contextlib.suppress(Exception):
+            for process in list(self._running):
+                self._kill(process)
+            self._close_shell()
+        with contextlib.suppress(Exception):
+            self._sessions.close()
+
+    def _check(self, command: str) -> None:
+        if self._cancelled():
+            raise CancelledError(f"the run is being stopped: killed {command}")
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except DisconnectedError as error:
+            if self._sessions.lost:
+                raise DisconnectedError(f"{error}: {self._sessions.lost}") from error
+            raise
+
+    def _process(self, command: str, text: str, stdin: bytes | Iterable[bytes] | None) -> Process:
+        token = secrets.token_hex(16)
+        request = remote_shell.request(token, text)
+        channel = self._sessions.start(remote_shell.opening(token), command)
+        return Process(channel, token, command, request, stdin)
+
+    def _process_on_terminal(self, command: str, stdin: bytes) -> Process:
+        """A terminal would echo, cut and change what is sent: it is given a file's name only."""
+        data = self._place(stdin, f"the input of {command}") if stdin else ""
+        script = remote_shell.read_once(data) + command
+        file = self._place(script.encode(errors="surrogateescape"), command)
+        token = secrets.token_hex(16)
+        line = remote_shell.opening_on_terminal(token)
+        channel = self._sessions.start(line, command, pty=True)
+        return Process(channel, token, command, f"{file}\n".encode(), b"")
+
+    @contextlib.contextmanager
+    def _start(
+        self, command: str, stdin: bytes | Iterable[bytes], *, terminal: bool = False
+    ) -> Iterator[Process]:
+        with self._explained():
+            if terminal and isinstance(stdin, bytes):
+                process = self._process_on_terminal(command, stdin)
+            else:
+                process = self._process(command, self._placed(command), stdin)
+            self._running.add(process)
+            try:
+                yield process
+            finally:
+                if not process.ended:
+                    self._kill(process)
+                process.close()
+                self._running.discard(process)
+
+    def _placed(self, command: str) -> str:
+        if len(command) < remote_shell.LONG:
+            return command
+        data = command.encode(errors="surrogateescape")
+        return remote_shell.run_file(self._place(data, "a long command"))
+
+    def _place(self, data: bytes, what: str) -> str:
+        """Put data into a temporary file on the machine, and return its name."""
+        placed = self.run(remote_shell.place_script(), stdin=[data])
+        if placed.failed:
+            raise CommandError(f"placing {what} ({len(data)} bytes) in a file", placed)
+        return placed.stdout.rstrip("\n")
+
+    def _open_shell(self) -> remote_shell.RemoteShell:
+        stale = ""
+        if self._shell is not None and self._shell.ended:
+            stale = self._shell.directory
+            self._close_shell()
+        if self._shell is None:
+            script = remote_shell.RemoteShell.script(stale)
+            process = self._process("the long-lived shell", script, None)
+            self._shell = remote_shell.RemoteShell(process, lambda: self._kill(process, spare=True))
+        return self._shell
+
+    def _close_shell(self) -> None:
+        shell, self._shell = self._shell, None
+        if shell is not None:
+            shell.close()
+
+    def _kill(self, process: Process, *, spare: bool = False) -> None:
+        deadline = time.monotonic() + KILL_TIMEOUT
+
+        def check() -> None:
+            if time.monotonic() > deadline:
+                raise TimeoutError
+
+        # Best effort: whoever wanted the kill has an error of their own to report.
+        with contextlib.suppress(HarnessError, TimeoutError):
+            process.identify(check)
+            if process.pid is None or not self._sessions.active:
+                return
+            script = remote_shell.kill_script(process.pid, spare=spare)
+            killer = self._process("kill", script, b"")
+            try:
+                while killer.next(check) is not None:
+                    pass
+            finally:
+                killer.close()

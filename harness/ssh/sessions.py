@@ -1,0 +1,116 @@
+"""The logins of one connection, and the channels on them."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from typing import TYPE_CHECKING
+
+import paramiko
+
+from harness.errors import DisconnectedError
+from harness.ssh.login import log_in
+from harness.ssh.transport import hang_up
+from harness.ssh.wait import Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.model import Endpoint
+    from harness.ssh.transport import Transport
+
+OPEN_TIMEOUT = 15.0
+LOGIN_TIMEOUT = 60.0
+
+
+class Sessions:
+    """Starts commands; a server that allows no more of them on one login gets another.
+
+    Args:
+        endpoint: where the logins are.
+        first: one of them.
+        cancelled: see `Wait`.
+        alive: see `Wait`.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        first: Transport,
+        cancelled: Callable[[], bool],
+        alive: Callable[[], str | None],
+    ) -> None:
+        self.endpoint = endpoint
+        self._transports = [first]
+        self._cancelled = cancelled
+        self._alive = alive
+        self._lock = threading.Lock()
+
+    @property
+    def active(self) -> bool:
+        return self._transports[0].is_active()
+
+    @property
+    def lost(self) -> str:
+        """Why we gave the connection up, if that was our decision."""
+        return self._transports[0].lost
+
+    def start(self, line: str, command: str, *, pty: bool = False) -> paramiko.Channel:
+        """A channel on which the login shell was given a line.
+
+        Args:
+            line: for whatever shell the user has.
+            command: what messages call it.
+            pty: with a terminal.
+
+        Raises:
+            DisconnectedError: the connection was lost, or the server opens no session at all.
+            CancelledError: the run is being stopped.
+        """
+
+        def begin() -> paramiko.Channel:
+            channel = self._open()
+            if pty:
+                channel.get_pty(term="dumb")
+            channel.exec_command(line)
+            return channel
+
+        try:
+            wait = Wait(self.endpoint, math.inf, self._cancelled)
+            return wait.during(begin, paramiko.Channel.close)
+        except paramiko.ChannelException as error:
+            raise DisconnectedError(
+                f"the server opens no session for: {command} ({error})"
+            ) from error
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise DisconnectedError(
+                f"the connection was lost before: {command} ({error})"
+            ) from error
+
+    def log_in(self) -> Transport:
+        """One more login, of no use until `replace`.
+
+        Raises:
+            ConnectError, CancelledError: see `log_in`.
+        """
+        return log_in(Wait(self.endpoint, LOGIN_TIMEOUT, self._cancelled, self._alive))
+
+    def replace(self, fresh: Transport) -> None:
+        """Hang up on all others."""
+        with self._lock:
+            stale, self._transports = self._transports, [fresh]
+        for transport in stale:
+            hang_up(transport)
+
+    def close(self) -> None:
+        for transport in self._transports:
+            hang_up(transport)
+
+    def _open(self) -> paramiko.Channel:
+        with self._lock:
+            for transport in self._transports:
+                with contextlib.suppress(paramiko.ChannelException):  # its MaxSessions
+                    return transport.open_session(timeout=OPEN_TIMEOUT)
+            self._transports.append(self.log_in())
+            return self._transports[-1].open_session(timeout=OPEN_TIMEOUT)

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from harness import cache, cloud_init, keys
-from harness.errors import CommandError, SourceError
+from harness.errors import CommandError, CommandTimeoutError, SourceError
 from harness.events import Notice
 from harness.sources.qemu import access, disk, workshop
 
@@ -35,11 +35,12 @@ if TYPE_CHECKING:
 TIMEOUT = 120.0
 """Seconds for each of the scripts below."""
 
-# Fails where a resumed guest's kernel could not be told to draw fresh randomness. Timers wait
-# until the clock is right: all of them would be due at once.
+# Fails where a resumed guest's kernel could not be told to draw fresh randomness, or its server to
+# use another host key. Timers wait until the clock is right: all of them would be due at once.
 _SETTLE = """
 set -e
 command -v perl >/dev/null || command -v python3 >/dev/null
+kill -0 "$(cat /run/sshd.pid)"
 command -v systemctl >/dev/null || exit 0
 systemctl is-system-running --wait >/dev/null || true
 timers=$(systemctl list-units --type=timer --state=active --plain --no-legend | cut -d' ' -f1)
@@ -173,7 +174,7 @@ class Warmer:
         try:
             cloud_init.wait(connection, self.context.build)
             self._as_root(connection, "preparing the machine to be saved", _SETTLE)
-        except CommandError as error:
+        except (CommandError, CommandTimeoutError) as error:
             raise _CannotBeSavedError(str(error)) from error
         finally:
             connection.close()

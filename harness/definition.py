@@ -37,6 +37,7 @@ class BuildDefinition:
     function: Callable[..., None]
     sources: tuple[Source, ...]
     untested: bool = False
+    sudo: bool | str = False
 
     @property
     def file(self) -> Path:
@@ -80,7 +81,7 @@ class BuildFixture(Protocol):
 
 
 def build(
-    *sources: Source, untested: bool = False
+    *sources: Source, sudo: bool | str = False, untested: bool = False
 ) -> Callable[[Callable[..., None]], BuildFixture]:
     """Make a build out of a function that provisions a machine.
 
@@ -92,6 +93,8 @@ def build(
 
     Args:
         sources: where machines come from; their names must differ (``Qemu(name=...)``).
+        sudo: in tests, be root, or the user of that name, on the machine. Nothing changes for
+            somebody who is that user already. Default: whoever is logged in.
         untested: allow an image although no test uses the build. Default: no test, no image.
 
     Raises:
@@ -109,7 +112,7 @@ def build(
     """
 
     def decorate(function: Callable[..., None]) -> BuildFixture:
-        definition = BuildDefinition(function.__name__, function, sources, untested)
+        definition = BuildDefinition(function.__name__, function, sources, untested, sudo)
 
         def fixture(request: pytest.FixtureRequest) -> Any:
             machines = request.config.stash.get(MACHINES, None)

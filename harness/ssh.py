@@ -115,6 +115,7 @@ class Connection:
         self,
         command: str,
         *,
+        text: str | None = None,
         stdin: bytes | Iterable[bytes] = b"",
         timeout: float | None = None,
         on_output: Callable[[str, bytes], None] | None = None,
@@ -124,7 +125,9 @@ class Connection:
         Returns when the command has exited, even if a daemon that it left keeps its output open.
 
         Args:
-            command: of any length; no process list shows it.
+            command: what it is called in the result and in messages.
+            text: what is run, if that is not the command itself; of any length, and no process
+                list shows it.
             stdin: what the command reads, bytes or chunks that are asked for as it reads.
             timeout: seconds until it is killed with all that it started; None: never.
             on_output: called with ``"stdout"`` or ``"stderr"`` and bytes, as they come.
@@ -148,7 +151,7 @@ class Connection:
             if timeout is not None and time.monotonic() > start + timeout:
                 raise CommandTimeoutError(command, timeout, result(-1))
 
-        with self._start(command, stdin) as process:
+        with self._start(command, stdin, text) as process:
             while (chunk := process.next(check)) is not None:
                 streams[chunk[0]] += chunk[1]
                 if on_output is not None:
@@ -156,14 +159,22 @@ class Connection:
             return result(process.exit_status())
 
     @contextlib.contextmanager
-    def stream(self, command: str) -> Iterator[Stream]:
+    def stream(
+        self, command: str, *, text: str | None = None, timeout: float | None = None
+    ) -> Iterator[Stream]:
         """Run a command whose stdout is read bit by bit; leaving the context ends it.
 
-        Raises:
-            CancelledError, DisconnectedError: see `run`.
+        Args and errors are those of `run`; the timeout raises out of ``read``.
         """
-        with self._start(command, b"") as process:
-            yield Stream(process, lambda: self._check(command))
+        start = time.monotonic()
+
+        def check() -> None:
+            self._check(command)
+            if timeout is not None and time.monotonic() > start + timeout:
+                raise CommandTimeoutError(command, timeout, CommandResult(command, -1))
+
+        with self._start(command, b"", text) as process:
+            yield Stream(process, check)
 
     def execute(self, command: str, *, timeout: float | None = 300.0) -> CommandResult:
         """Run a command in the long-lived shell: one round trip, for many small commands.
@@ -194,13 +205,27 @@ class Connection:
                 f"machine; tried {remote_shell.DIRECTORIES}"
             )
 
-    def renew(self) -> None:
-        """Log in afresh, so that changed groups, limits and PATH count.
+    @property
+    def lost(self) -> bool:
+        """Whether it is known to be gone; a machine that fell silent is not known to be."""
+        return not self._transport.is_active()
+
+    def renew(
+        self,
+        *,
+        timeout: float = RENEW_TIMEOUT,
+        alive: Callable[[], str | None] = nothing_wrong,
+    ) -> None:
+        """Log in afresh: after a reboot, or so that changed groups, limits and PATH count.
+
+        Args:
+            timeout: seconds, 60 by default.
+            alive: see `connect`.
 
         Raises:
             ConnectError, CancelledError: see `connect`; the old login is kept.
         """
-        fresh = _log_in(Wait(self._endpoint, RENEW_TIMEOUT, self._cancelled, nothing_wrong))
+        fresh = _log_in(Wait(self._endpoint, timeout, self._cancelled, alive))
         with self._lock:
             self._close_shell()
             _hang_up(self._transport)
@@ -236,8 +261,11 @@ class Connection:
         return Process(channel, token, command, text, stdin)
 
     @contextlib.contextmanager
-    def _start(self, command: str, stdin: bytes | Iterable[bytes]) -> Iterator[Process]:
-        process = self._process(command, self._placed(command), stdin)
+    def _start(
+        self, command: str, stdin: bytes | Iterable[bytes], text: str | None
+    ) -> Iterator[Process]:
+        placed = self._placed(command if text is None else text)
+        process = self._process(command, placed, stdin)
         self._running.add(process)
         try:
             yield process

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from harness import cache, naming
-from harness.errors import ConfigurationError, DisconnectedError
+from harness.errors import ConfigurationError, DisconnectedError, SourceError
 from harness.model import Endpoint, Image, Resource
 from harness.sources.base import Connection, Context, Instance, Source
 from harness.sources.qemu import accelerator, access, bases, disk, processes
@@ -105,7 +105,7 @@ class Qemu(Source):
             if by_credentials
             else access.nocloud(keys, self.ssh_username, machine_id, directory)
         )
-        shape = Shape(self.memory, self.cpus, [*arguments, *base.boot_arguments])
+        shape = Shape(self.memory, self.cpus, arguments, base.boot_arguments)
         vm = VirtualMachine(machine_id, directory, keys, shape, base.inputs)
         try:
             accelerator.start(vm, self.accelerator, context, prints=base.reads_credentials)
@@ -129,6 +129,14 @@ class Qemu(Source):
             alive=vm.ended,
             ready=vm.says_that_ssh_is_up,
         )
+
+    def revive(self, instance: Instance, context: Context) -> None:
+        del context
+        vm = _vm(instance)
+        if vm.has_shut_down():
+            vm.restart()
+        elif reason := vm.ended():
+            raise SourceError(f"{vm.id}: {reason}")
 
     def stop(self, instance: Instance, connection: Connection, context: Context) -> None:
         command = "systemctl poweroff || poweroff || shutdown -h now"

@@ -34,6 +34,8 @@ class Shape:
     memory: int
     cpus: int
     arguments: Sequence[str]
+    first_boot: Sequence[str] = ()
+    """Arguments of the first boot only: a kernel that the disk may not have any more afterwards."""
 
 
 @dataclass
@@ -69,9 +71,16 @@ class VirtualMachine:
         self.port = self._reservation.getsockname()[1]
         self.accelerator = accelerator
         self.console.touch()
+        self._launch(self.shape.first_boot)
+
+    def restart(self) -> None:
+        """Start QEMU anew on the same disk, at the same port, after the guest has ended it."""
+        self._launch(())
+
+    def _launch(self, further_arguments: Sequence[str]) -> None:
         with (self.directory / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(
-                self._command(),
+                [*self._command(), *further_arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -85,6 +94,10 @@ class VirtualMachine:
             return None
         said = (self.directory / "qemu.log").read_text(errors="replace").strip()
         return f"QEMU ended with status {self._process.returncode}{': ' if said else ''}{said}"
+
+    def has_shut_down(self) -> bool:
+        """Whether the guest has ended QEMU in order: a reboot of its first boot looks the same."""
+        return self._process is not None and self._process.poll() == 0
 
     def says_that_ssh_is_up(self) -> bool:
         """Whether the guest has said so on its console; many do, none must."""
@@ -125,7 +138,9 @@ class VirtualMachine:
             *("-smp", str(self.shape.cpus)),
             *("-display", "none"),
             *("-monitor", "none"),
-            *("-serial", f"file:{self.console}"),
+            # A guest that reboots writes on behind what it said before.
+            *("-chardev", f"file,id=console,path={disk.escaped(self.console)},append=on"),
+            *("-serial", "chardev:console"),
             *("-drive", drive),
             *("-netdev", forward),
             *("-device", "virtio-net-pci,netdev=net0,romfile="),

@@ -87,7 +87,7 @@ class Lifeline:
     def restore(self) -> None:
         """Log in again where the connection is known to be gone."""
         if self._connection.lost:
-            self._connection.renew()
+            self._connection.renew(alive=self._revive)
 
     def _send_down(self, user: str) -> None:
         try:

@@ -164,8 +164,8 @@ def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Leave shared modules to their builds, and refuse what is left without a machine."""
-    shared = config.stash.get(SHARED, set())
     if not config.getoption("hosts", None):
+        shared = {p for p in config.stash.get(SHARED, set()) if _is_below_builds(p, config)}
         items[:] = [i for i in items if BUILD in i.stash or i.path not in shared]
     orphans = {item.path: item for item in reversed(items) if is_orphan(item)}
     if orphans and not session.testsfailed:  # else pytest stops all the same, and says why

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,3 +59,29 @@ def test_x(web): assert web.run("true").succeeded
     assert diary[diary.index("web.fake reboot") + 1] == "after the reboot true"
     log = (project.path / "reports/logs/web.fake.log").read_text()
     assert "$ reboot\n" in log
+
+
+def test_a_command_here_that_outlives_a_killed_run_is_ended_by_the_next(project: Project) -> None:
+    project.write(
+        """
+@harness.build(FakeSource())
+def web(machine): machine.local("trap '' PIPE", "echo $$ >pid", "sleep 600; sleep 600")
+
+def test_x(web): pass
+"""
+    )
+    run = subprocess.Popen([sys.executable, "-m", "pytest"], cwd=project.path)
+    pid = project.path / "pid"
+    deadline = time.monotonic() + 60
+    while not (pid.exists() and pid.read_text().endswith("\n")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    run.kill()
+    run.wait()
+    left = Path(f"/proc/{pid.read_text().strip()}/stat")
+    assert left.exists()
+    project.write("@harness.build(FakeSource())\ndef web(machine): pass\ndef test_x(web): pass\n")
+    project.run().stdout.fnmatch_lines(["left by a killed run, removed: process * of web.fake, *"])
+    while left.exists() and left.read_text().rpartition(")")[2].split()[0] not in "ZX":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

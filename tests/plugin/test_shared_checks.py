@@ -365,6 +365,30 @@ def test_a_suite_that_has_nothing_to_do_with_builds_is_left_alone(project: Proje
         "web::image[fake]": "PASSED",
     }
     # And whoever names hosts means them, wherever the file lies.
-    write_plain(project, "builds/sub/test_infra.py", BARE)
+    write_plain(project, "builds/sub/test_sub.py", BARE)
     named = project.run("builds/sub", "--hosts=local://")
     named.assert_outcomes(passed=1)
+
+
+def test_a_suite_elsewhere_may_be_shared_and_run_as_before(project: Project) -> None:
+    source = BUILD.format(name="web", answers="{}").replace("checks/base.py", "../infra")
+    write(project, "builds/test_web", source)
+    write_plain(
+        project,
+        "infra/conftest.py",
+        "import pytest\n\n@pytest.fixture\ndef own(host): return host\n",
+    )
+    write_plain(
+        project, "infra/test_infra.py", "def test_own(own): assert own.run('true').rc == 0\n"
+    )
+    expected = {
+        "web::provision[fake]",
+        "web::../infra/test_infra::test_own[fake]",
+        "test_own[fake]",
+        "web::image[fake]",
+        "test_own[local]",
+    }
+    for arguments in (["."], ["builds", "infra"], ["infra", "builds/test_web.py"]):
+        outcomes = project.outcomes(*arguments)
+        assert set(outcomes) == expected
+        assert set(outcomes.values()) == {"PASSED"}

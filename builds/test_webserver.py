@@ -5,7 +5,9 @@ from __future__ import annotations
 import harness
 
 
-@harness.build(harness.Qemu(base="debian-12", image_name="web-{timestamp}"))
+@harness.build(
+    harness.Qemu(base="debian-12", image_name="web-{timestamp}"), tests=["checks/base.py"]
+)
 def web(machine: harness.Machine) -> None:
     """nginx, and a page of ours."""
     machine.shell(

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness import provisioners as provisioners
     from harness.assertions import Host as Host
     from harness.definition import build as build
     from harness.errors import CommandError as CommandError
@@ -34,13 +35,17 @@ _PUBLIC = {
     "Source": "harness.sources.base",
     "build": "harness.definition",
 }
+_MODULES = ("provisioners",)
 
 __all__ = [  # noqa: PLE0604 - the names are the table's, so that there is one list
     *_PUBLIC,
+    *_MODULES,
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"harness.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'harness' has no attribute {name!r}; it has {__all__}")
     return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -37,8 +37,8 @@ class Backend(testinfra.backend.base.BaseBackend):  # type: ignore[misc]  # unty
 
     NAME = "harness"
 
-    def __init__(self, connection: Connection, build: str) -> None:
-        super().__init__(build)
+    def __init__(self, connection: Connection, build: str, user: str) -> None:
+        super().__init__(build, bool(user), user or None)
         self._connection = connection
 
     def run(self, command: str, *args: str, **_: Any) -> Any:
@@ -49,9 +49,15 @@ class Backend(testinfra.backend.base.BaseBackend):  # type: ignore[misc]  # unty
         )
 
 
-def host(connection: Connection, build: str) -> Host:
-    """A testinfra Host of its own for one machine: nothing is shared by address."""
-    backend = Backend(connection, build)
+def host(connection: Connection, build: str, user: str = "") -> Host:
+    """A testinfra Host of its own for one machine: nothing is shared by address.
+
+    Args:
+        connection: the machine's.
+        build: its name.
+        user: whose commands they are, through sudo; empty: whoever is logged in.
+    """
+    backend = Backend(connection, build, user)
     made: Host = testinfra.host.Host(backend)
     backend.set_host(made)
     return made

@@ -12,7 +12,7 @@ import pytest
 from harness.sources.base import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from harness.assertions import Host
 
@@ -37,6 +37,8 @@ class BuildDefinition:
     function: Callable[..., None]
     sources: tuple[Source, ...]
     untested: bool = False
+    sudo: bool | str = False
+    tests: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:
@@ -46,6 +48,13 @@ class BuildDefinition:
     def arguments(self) -> tuple[str, ...]:
         """What the function takes beside the machine: names of session fixtures."""
         return tuple(inspect.signature(self.function).parameters)[1:]
+
+    def host(self, request: pytest.FixtureRequest) -> Any:
+        """What a fixture is whose parameters are the sources: the host of the machine."""
+        machines = request.config.stash.get(MACHINES, None)
+        if machines is None:
+            pytest.skip("no machine is booted by --setup-only")
+        return machines.host(self.build_name(request.param))
 
     def build_name(self, source: Source) -> str:
         return f"{self.name}.{source_name(source)}"
@@ -80,7 +89,10 @@ class BuildFixture(Protocol):
 
 
 def build(
-    *sources: Source, untested: bool = False
+    *sources: Source,
+    tests: Iterable[str] = (),
+    sudo: bool | str = False,
+    untested: bool = False,
 ) -> Callable[[Callable[..., None]], BuildFixture]:
     """Make a build out of a function that provisions a machine.
 
@@ -92,6 +104,11 @@ def build(
 
     Args:
         sources: where machines come from; their names must differ (``Qemu(name=...)``).
+        tests: modules, or folders of them, with checks that builds share; relative paths start at
+            the build's file. In them ``host`` is the build's machine, as in any testinfra suite,
+            and they count like tests of the build's own.
+        sudo: in tests, be root, or the user of that name, on the machine. Nothing changes for
+            somebody who is that user already. Default: whoever is logged in.
         untested: allow an image although no test uses the build. Default: no test, no image.
 
     Raises:
@@ -109,13 +126,17 @@ def build(
     """
 
     def decorate(function: Callable[..., None]) -> BuildFixture:
-        definition = BuildDefinition(function.__name__, function, sources, untested)
+        definition = BuildDefinition(
+            name=function.__name__,
+            function=function,
+            sources=sources,
+            untested=untested,
+            sudo=sudo,
+            tests=(tests,) if isinstance(tests, str) else tuple(tests),
+        )
 
         def fixture(request: pytest.FixtureRequest) -> Any:
-            machines = request.config.stash.get(MACHINES, None)
-            if machines is None:
-                pytest.skip("no machine is booted by --setup-only")
-            return machines.host(definition.build_name(request.param))
+            return definition.host(request)
 
         fixture.__doc__ = function.__doc__
         fixture.__module__ = function.__module__

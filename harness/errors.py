@@ -8,8 +8,9 @@ A message names the object, the value, the valid choices and the way out.
     ├── SourceError                       a source could not launch, stop or capture a machine
     ├── ConnectError (ConnectionError)    no connection to the machine came about
     ├── DisconnectedError (ConnectionError)  the connection went away under a command
-    ├── CommandError                      a command on the machine failed
-    ├── CommandTimeoutError (TimeoutError)   a command on the machine passed its deadline
+    ├── RebootError (TimeoutError)        a machine did not come back from a reboot in time
+    ├── CommandError                      a command failed
+    ├── CommandTimeoutError (TimeoutError)   a command passed its deadline
     ├── TransferError (OSError)           put or get failed
     └── CancelledError                    the run is being stopped
 """
@@ -48,6 +49,10 @@ class DisconnectedError(HarnessError, ConnectionError):
     """The connection went away before the command had an exit status."""
 
 
+class RebootError(HarnessError, TimeoutError):
+    """A machine did not come back from a reboot before the deadline."""
+
+
 class TransferError(HarnessError, OSError):
     """A file could not be put on the machine or fetched from it."""
 
@@ -57,7 +62,7 @@ class CancelledError(HarnessError):
 
 
 class CommandError(HarnessError):
-    """A command on the machine failed.
+    """A command failed, on the machine or (`machine.local`) here.
 
     The message shows the command, its exit status and the last lines of both streams.
     """

@@ -125,7 +125,7 @@ def _clause(outcome: str, words: str, results: dict[str, TestRecord]) -> str:
     named = [t for t, r in results.items() if r.outcome == outcome and not r.excused]
     if not named:
         return ""
-    short = [t.rpartition("::")[2] for t in named[:NAMED]]
+    short = [t.partition("::")[2] or t for t in named[:NAMED]]
     more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
     total = f"{len(named)} of {len(results)} test{'s' if len(results) != 1 else ''}"
     return f"{total} {words} ({', '.join(short)}{more})"

@@ -13,7 +13,7 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from harness import assertions, cloud_init, console, seal
+from harness import assertions, cloud_init, console, seal, users
 from harness.definition import source_name
 from harness.errors import (
     CancelledError,
@@ -185,11 +185,12 @@ class BuildRun:
     def _provision(
         self, instance: Instance, connection: Connection, arguments: Mapping[str, Any]
     ) -> None:
-        self.machine = Machine(instance.id, self.source, connection, self.context)
+        self.machine = Machine(instance, self.source, connection, self.context)
         with self._stage("provision"):
             self.definition.function(self.machine, **arguments)
             connection.renew()
-        self.host = assertions.host(connection, self.name)
+        user = users.target(self.definition.sudo, self.source.ssh_username)
+        self.host = assertions.host(connection, self.name, user)
 
     def _take_image(self, instance: Instance, connection: Connection) -> Image:
         assert self.machine is not None

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import secrets
 import shlex
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from harness import cache, transfer
+from harness import cache, retry, transfer, users
 from harness import script as scripts
-from harness.errors import CommandError, ConfigurationError, HarnessError
 from harness.events import Output
+from harness.local_call import LocalCall
 from harness.model import Resource
+from harness.reboot import Lifeline
+from harness.shell_call import ShellCall, commands_or_script
 from harness.sources.base import LOCAL_FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
 
     from harness.model import CommandResult
-    from harness.script import Script
-    from harness.sources.base import Connection, Context, Source
+    from harness.provisioners.base import Provisioner
+    from harness.sources.base import Commands, Connection, Context, Instance, Source
 
 DEFAULT_TIMEOUT = 3600.0
 """Seconds that a provisioning call may take unless it says otherwise."""
+REBOOT_TIMEOUT = 600.0
+"""Seconds in which a machine that reboots must be back unless the call says otherwise."""
+
+T = TypeVar("T")
 
 
 class Machine:
     """A booted instance with a connection.
+
+    ``sudo=`` means the same in every call: True is root, a name is that user, and nothing changes
+    for somebody who is that user already. It needs sudo on the machine, without a password.
 
     Example:
         ```python
@@ -41,31 +48,34 @@ class Machine:
     Attributes:
         id: the instance's own id, never used twice.
         source: the source it comes from; ``machine.source.type`` tells clouds apart.
+        context: the build's name, folders, events and cancel token, for provisioners.
     """
 
     def __init__(
-        self,
-        id: str,
-        source: Source,
-        connection: Connection,
-        context: Context,
+        self, instance: Instance, source: Source, connection: Connection, context: Context
     ) -> None:
-        self.id = id
+        self.id = instance.id
         self.source = source
         self.connection = connection
-        self._context = context
+        self.context = context
+        revive = functools.partial(source.revive, instance, context)
+        self._lifeline = Lifeline(connection, revive, context)
 
     def __repr__(self) -> str:
-        return f"<Machine {self._context.build} {self.id}>"
+        return f"<Machine {self.context.build} {self.id}>"
 
     def shell(
         self,
         *commands: str,
         script: str | Path | None = None,
         env: Mapping[str, str] | None = None,
-        sudo: bool = False,
+        sudo: bool | str = False,
         cwd: str | None = None,
         timeout: float | None = DEFAULT_TIMEOUT,
+        valid_exit_codes: Collection[int] = (0,),
+        expect_disconnect: bool = False,
+        pause_before: float = 0,
+        retries: int = 0,
     ) -> CommandResult:
         """Run commands, or a local script file, on the machine.
 
@@ -76,36 +86,56 @@ class Machine:
         Args:
             commands: shell commands, in order.
             script: instead of commands, a local file; a relative path starts at the build's file.
-            env: environment variables to set.
-            sudo: run as root; nothing changes for a user who is root.
+            env: environment variables to set, under sudo too.
+            sudo: run as root, or as the user of that name.
             cwd: the directory to start in; default: the user's home.
             timeout: seconds until everything the call started is killed; default 3600, None: never.
+            valid_exit_codes: what counts as success; default 0 alone.
+            expect_disconnect: the commands may cut the connection or reboot the machine; the call
+                returns when it can be used again. It gives the connection 10 seconds to go, and a
+                machine that went 600 to come back.
+            pause_before: seconds to wait before the first attempt; default 0.
+            retries: how often to try again what failed or ran into its timeout, after 1, 2, 4, 8,
+                16 and then each time 30 seconds; default 0. The last error counts.
 
         Returns:
-            What the script printed, with exit status 0.
+            What the script printed, with its exit status; that is -1 where it had none because
+            the connection went, as expected.
 
         Raises:
             CommandError: it failed; names the failing command and shows the end of its output.
             CommandTimeoutError: the timeout has passed.
+            DisconnectedError: the connection went away, which was not expected.
+            RebootError: the machine did not come back.
             ConfigurationError: neither commands nor a script, or both; a bad name in ``env``.
+
+        Example:
+            `machine.shell("apt-get update", sudo=True, retries=3)`
         """
-        if bool(commands) == (script is not None):
-            raise ConfigurationError(
-                "machine.shell takes commands, or script=: "
-                + ("both are given" if commands else "neither is given")
-            )
-        if script is None:
-            return self._execute(scripts.of_commands(commands, env, cwd), sudo, timeout)
-        return self._execute_file(Path(script), env, cwd, sudo, timeout)
+        commands_or_script("machine.shell", commands, script)
+        path = None if script is None else self.context.directory / script
+        codes = frozenset(valid_exit_codes)
+        call = ShellCall(commands, path, env, cwd, timeout, codes, expect_disconnect)
+        self.context.cancel.sleep(pause_before)
+        return self.retry(
+            lambda: call.run(self._as(sudo), self._lifeline, self._on_output), retries
+        )
 
     def run(
-        self, command: str, *args: str, timeout: float | None = DEFAULT_TIMEOUT
+        self,
+        command: str,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        sudo: bool | str = False,
+        timeout: float | None = DEFAULT_TIMEOUT,
     ) -> CommandResult:
         """Run one command and return what it answered, whatever its exit status.
 
         Args:
             command: for /bin/sh; each ``%s`` in it is replaced by the next of ``args``.
             args: quoted, so that no value can be taken for shell syntax.
+            env: environment variables to set, under sudo too.
+            sudo: run as root, or as the user of that name.
             timeout: seconds until it is killed; default 3600, None: never.
 
         Example:
@@ -113,12 +143,21 @@ class Machine:
 
         Raises:
             CommandTimeoutError: the timeout has passed.
+            DisconnectedError: the connection went away.
         """
         quoted = command % tuple(shlex.quote(a) for a in args) if args else command
-        self._tell(quoted)
-        return self.connection.run(quoted, timeout=timeout, on_output=self._on_output)
+        text = "\n".join([*scripts.prelude(env, None), quoted])
+        self._on_output("command", f"$ {quoted}\n".encode())
+        return self._as(sudo).run(quoted, text=text, timeout=timeout, on_output=self._on_output)
 
-    def put(self, local: str | Path, remote: str) -> None:
+    def put(
+        self,
+        local: str | Path,
+        remote: str,
+        *,
+        sudo: bool | str = False,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> None:
         """Copy a local file or folder to the machine.
 
         As with rsync: a folder ``site`` goes to ``remote/site``, ``site/`` (with the slash) means
@@ -128,21 +167,60 @@ class Machine:
         Args:
             local: a relative path starts at the build's file.
             remote: a path on the machine.
+            sudo: write as root, or as the user of that name.
+            timeout: seconds until it is given up; default 3600, None: never.
 
         Raises:
             TransferError: the local path does not exist, or the machine refused.
+            CommandTimeoutError: the timeout has passed.
         """
-        self._tell(f"put {local} {remote}")
-        transfer.put(self.connection, str(local), remote, base=self._context.directory)
+        self.tell(f"$ put {local} {remote}")
+        base = self.context.directory
+        transfer.put(self._as(sudo), str(local), remote, base=base, timeout=timeout)
 
-    def get(self, remote: str, local: str | Path) -> None:
-        """Copy a file or folder from the machine; the rules are those of `put`.
+    def write(
+        self,
+        content: str | bytes,
+        remote: str,
+        *,
+        mode: int = 0o644,
+        sudo: bool | str = False,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> None:
+        """Write text or bytes to a file on the machine, whole or not at all.
+
+        Args:
+            content: text goes as UTF-8.
+            remote: the file's path on the machine; missing directories are made.
+            mode: the file's permissions; default 0644.
+            sudo: write as root, or as the user of that name.
+            timeout: seconds until it is given up; default 3600, None: never.
+
+        Raises:
+            TransferError: the machine refused.
+            CommandTimeoutError: the timeout has passed.
+        """
+        data = content.encode() if isinstance(content, str) else content
+        self.tell(f"$ write {len(data)} bytes to {remote}")
+        transfer.put_content(self._as(sudo), data, remote, mode=mode, timeout=timeout)
+
+    def get(
+        self,
+        remote: str,
+        local: str | Path,
+        *,
+        sudo: bool | str = False,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> None:
+        """Copy a file or folder from the machine; rules and arguments are those of `put`.
 
         Raises:
             TransferError: the remote path does not exist, or cannot be written here.
+            CommandTimeoutError: the timeout has passed.
         """
-        self._tell(f"get {remote} {local}")
-        transfer.get(self.connection, remote, str(local), base=self._context.directory)
+        self.tell(f"$ get {remote} {local}")
+        base = self.context.directory
+        transfer.get(self._as(sudo), remote, str(local), base=base, timeout=timeout)
 
     @functools.cached_property
     def ssh_config(self) -> Path:
@@ -155,70 +233,101 @@ class Machine:
         Example:
             `subprocess.run(["ssh", "-F", machine.ssh_config, "default", "uptime"], check=True)`
         """
-        name = f"{self._context.run_id}-{self._context.build}.ssh"
+        name = f"{self.context.run_id}-{self.context.build}.ssh"
         folder = cache.directory() / "machines" / name
-        resource = Resource(LOCAL_FOLDER, str(folder), self.source.type, self._context.build)
-        self._context.journal.intend(resource)
+        resource = Resource(LOCAL_FOLDER, str(folder), self.source.type, self.context.build)
+        self.context.journal.intend(resource)
         folder.mkdir(parents=True, mode=0o700)
         return self.connection.ssh_config(folder)
 
-    def _execute_file(
+    def reboot(self, *, timeout: float = REBOOT_TIMEOUT) -> None:
+        """Reboot the machine, as root, and wait until it is back.
+
+        Its boot id proves that it went and came back; the connection works afterwards.
+
+        Args:
+            timeout: seconds from the command until the machine can be used again; default 600.
+
+        Raises:
+            RebootError: it did not come back in time, or did not even go.
+            CommandError: it refuses to reboot.
+            ConfigurationError: it is no Linux, and has no boot id.
+        """
+        self.tell("$ reboot")
+        self._lifeline.reboot(users.target(True, self.source.ssh_username), timeout)
+
+    def local(
         self,
-        local: Path,
-        env: Mapping[str, str] | None,
-        cwd: str | None,
-        sudo: bool,
-        timeout: float | None,
+        *commands: str,
+        script: str | Path | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | Path = ".",
+        timeout: float | None = DEFAULT_TIMEOUT,
+        valid_exit_codes: Collection[int] = (0,),
     ) -> CommandResult:
-        source, remote = self._context.directory / local, _temporary()
-        if not source.is_file():
-            raise ConfigurationError(f"machine.shell: script {source} does not exist or is no file")
-        content = source.read_bytes()
-        script = scripts.of_file(content, f"script {local}", remote, env, cwd)
-        try:
-            transfer.put(self.connection, str(source), remote, base=self._context.directory)
-            return self._execute(script, sudo, timeout)
-        finally:
-            self._remove(remote, sudo)
+        """Run commands, or a script file, on this computer.
 
-    def _execute(self, script: Script, sudo: bool, timeout: float | None) -> CommandResult:
-        for line in script.title.splitlines():
-            self._tell(line)
-        path = _temporary()
-        # The script travels on standard input: no limit on its length, nothing in the process list.
-        runner = (
-            f"(umask 077; cat >{path}) && {self._as_root(sudo)}/bin/sh -e {path} </dev/null; "
-            f"status=$?; [ $status != 0 ] || rm -f {path}; exit $status"
-        )
-        try:
-            result = self.connection.run(
-                runner, stdin=script.text.encode(), timeout=timeout, on_output=self._on_output
-            )
-            if result.failed:
-                raise CommandError(self._failed_step(script, path, sudo), result)
-        except HarnessError:
-            self._remove(f"{path} {path}.step", sudo)
-            raise
-        return result
+        As with `shell`, the commands of one call are one `/bin/sh -e` script, and a script file is
+        run by its ``#!`` line. The output goes to the build's log.
 
-    def _failed_step(self, script: Script, path: str, sudo: bool) -> str:
-        command = f"{self._as_root(sudo)}cat {path}.step 2>/dev/null"
-        return script.step(self.connection.run(command, timeout=30).stdout)
+        Args:
+            commands: shell commands, in order.
+            script: instead of commands, a file; a relative path starts at the build's file.
+            env: environment variables to set beside this process's.
+            cwd: where to start; a relative path starts at the folder of the build's file, and that
+                is the default.
+            timeout: seconds until everything the call started is ended; default 3600, None: never.
+            valid_exit_codes: what counts as success; default 0 alone.
 
-    def _remove(self, paths: str, sudo: bool) -> None:
-        # Best effort: where the connection is gone or the run is stopped, so is the machine.
-        with contextlib.suppress(HarnessError):
-            self.connection.run(f"{self._as_root(sudo)}rm -f {paths}", timeout=30)
+        Returns:
+            What the script printed, with its exit status.
 
-    def _as_root(self, sudo: bool) -> str:
-        return "sudo -n -H " if sudo and self.source.ssh_username != "root" else ""
+        Raises:
+            CommandError: it failed; names the failing command and shows the end of its output.
+            CommandTimeoutError: the timeout has passed.
+            ConfigurationError: neither commands nor a script, or both; no such folder.
+        """
+        commands_or_script("machine.local", commands, script)
+        here = self.context.directory
+        path = None if script is None else here / script
+        call = LocalCall(commands, path, env, here / cwd, timeout, frozenset(valid_exit_codes))
+        return call.run(self.context, self._on_output)
+
+    def provision(self, *provisioners: Provisioner) -> None:
+        """Run provisioners that are data, in order.
+
+        Example:
+            `machine.provision(Shell(inline=["id"]), File(source="site", destination="/srv"))`
+
+        Raises:
+            HarnessError: what the provisioner's call raises.
+        """
+        for provisioner in provisioners:
+            provisioner.provision(self)
+
+    def retry(self, attempt: Callable[[], T], retries: int) -> T:
+        """Try a step of your own again where it fails, as ``retries`` of `shell` does.
+
+        Example:
+            `machine.retry(lambda: machine.put("large/", "/srv"), 3)`
+
+        Raises:
+            HarnessError: the last error.
+        """
+
+        def connected() -> T:
+            if retries:
+                self._lifeline.restore()
+            return attempt()
+
+        return retry.persist(connected, retries, self.context.cancel, self.tell)
+
+    def tell(self, text: str) -> None:
+        """Write a line to the build's log."""
+        self._on_output("command", f"{text}\n".encode())
+
+    def _as(self, wanted: bool | str) -> Commands:
+        return users.commands(self.connection, users.target(wanted, self.source.ssh_username))
 
     def _on_output(self, stream: str, data: bytes) -> None:
-        self._context.events.emit(Output(self._context.build, stream, data))
-
-    def _tell(self, text: str) -> None:
-        self._on_output("command", f"$ {text}\n".encode())
-
-
-def _temporary() -> str:
-    return f"/tmp/harness-{secrets.token_hex(8)}"  # noqa: S108 - on the machine, unguessable, 0600
+        self.context.events.emit(Output(self.context.build, stream, data))

@@ -41,7 +41,7 @@ def _reap(journal: Journal) -> Iterator[str]:
     for resource in journal.outstanding():
         what = _describe(resource, journal)
         try:
-            existed = registry.source_class(resource.source_type).discard(resource)
+            existed = registry.remover(resource.source_type).discard(resource)
             journal.gone(resource)
         except Exception as error:  # noqa: BLE001 - one that stays must not keep the others
             yield f"left by a killed run, could not be removed: {what}: {error}"

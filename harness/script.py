@@ -12,12 +12,15 @@ from harness.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 # Which command of several failed: a variable that is not exported, and a trap that writes it
-# beside the script. Costs nothing on the machine where all goes well.
-_TRAP = """trap '[ "$?" = 0 ] || echo "$harness_step" >"$0.step"' EXIT"""
+# down. Costs nothing on the machine where all goes well.
+_TRAP = """trap '[ "$?" = 0 ] || echo "$harness_step" >{report}' EXIT"""
+BESIDE = '"$0.step"'
+"""Where it is written by default: beside the script."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,18 @@ class Script:
     steps: tuple[str, ...] = ()
 
     def step(self, answer: str) -> str:
-        """The command that failed, from what the script wrote beside itself."""
+        """The command that failed, from what the script wrote down."""
         number = answer.strip()
         return self.steps[int(number)] if number.isdigit() and self.steps else self.title
 
 
 def of_commands(
-    commands: Sequence[str], env: Mapping[str, str] | None = None, cwd: str | None = None
+    commands: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    report: str = BESIDE,
 ) -> Script:
-    """The commands as one `/bin/sh -e` script.
+    """The commands as one `/bin/sh -e` script; ``report`` is a shell word, see `Script.step`.
 
     Commands that only together make sense (an ``if`` in one, its ``fi`` in another; a here-document
     over several) are joined as they are: such a script can only fail as a whole.
@@ -46,7 +52,8 @@ def of_commands(
     if not all(_stands_alone(command) for command in commands):
         return Script("\n".join([*head, *commands, ""]), title)
     body = [line for n, c in enumerate(commands) for line in (f"harness_step={n}", c)]
-    return Script("\n".join([_TRAP, *head, *body, ""]), title, tuple(commands))
+    trap = _TRAP.format(report=report)
+    return Script("\n".join([trap, *head, *body, ""]), title, tuple(commands))
 
 
 def of_file(
@@ -55,6 +62,17 @@ def of_file(
     """A script that runs the script file which lies at ``path`` on the machine."""
     run = shlex.join(["exec", *interpreter(content), path])
     return Script("\n".join([*prelude(env, cwd), run, ""]), title)
+
+
+def content(path: Path) -> bytes:
+    """A script file's text.
+
+    Raises:
+        ConfigurationError: there is no such file.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"script {path} does not exist or is no file")
+    return path.read_bytes()
 
 
 def prelude(env: Mapping[str, str] | None, cwd: str | None) -> list[str]:

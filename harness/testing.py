@@ -10,7 +10,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.errors import SourceError
+from harness import reboot
+from harness.errors import DisconnectedError, SourceError
 from harness.model import CommandResult, Image, Resource
 from harness.sources.base import Connection, Context, Instance, Source, Stream
 
@@ -59,33 +60,43 @@ class FakeConnection:
 
     def __init__(self, source: FakeSource, context: Context) -> None:
         self._source, self._context = source, context
+        self._boots = 1
+        self.lost = False
 
     def run(
         self,
         command: str,
         *,
+        text: str | None = None,
         stdin: bytes | Iterable[bytes] = b"",
         timeout: float | None = None,
         on_output: Callable[[str, bytes], None] | None = None,
     ) -> CommandResult:
         del timeout
-        text = (stdin if isinstance(stdin, bytes) else b"".join(stdin)).decode(errors="replace")
-        result = self._answer(command, f"{command}\n{text}")
+        data = (stdin if isinstance(stdin, bytes) else b"".join(stdin)).decode(errors="replace")
+        result = self._answer(command, f"{command}\n{text}\n{data}")
         if on_output is not None:
             on_output("stdout", result.stdout_bytes)
             on_output("stderr", result.stderr_bytes)
         return result
 
     @contextlib.contextmanager
-    def stream(self, command: str) -> Iterator[Stream]:
-        yield FakeStream(self._answer(command, command))
+    def stream(
+        self, command: str, *, text: str | None = None, timeout: float | None = None
+    ) -> Iterator[Stream]:
+        del timeout
+        yield FakeStream(self._answer(command, f"{command}\n{text}"))
 
     def execute(self, command: str, *, timeout: float | None = None) -> CommandResult:
         del timeout
         return self._answer(command, command)
 
-    def renew(self) -> None:
+    def renew(self, *, timeout: float = 60, alive: Callable[[], str | None] | None = None) -> None:
+        del timeout
         self._context.cancel.check()
+        if alive is not None:
+            alive()
+        self.lost = False
 
     def ssh_config(self, directory: Path) -> Path:
         path = directory / "ssh_config"
@@ -97,10 +108,17 @@ class FakeConnection:
 
     def _answer(self, command: str, text: str) -> CommandResult:
         self._context.cancel.check()
+        if self.lost:
+            raise DisconnectedError(f"the connection was lost before: {command}")
         for key, (status, stdout, stderr) in self._source.answers.items():
             if key in text:
                 return CommandResult(command, status, stdout.encode(), stderr.encode())
-        return CommandResult(command, 0)
+        if reboot.REBOOT in text:
+            self._source.diary.write(self._context.build, "reboot")
+            self._boots += 1
+            self.lost = True
+        boot_id = f"boot {self._boots}" if reboot.BOOT_ID in text else ""
+        return CommandResult(command, 0, boot_id.encode())
 
 
 @dataclass(frozen=True)
@@ -112,7 +130,7 @@ class FakeInstance:
 
 @dataclass(frozen=True)
 class FakeSource(Source):
-    """A source that boots nothing.
+    """A source that boots nothing, and whose machines reboot when they are told to.
 
     Args:
         name: as for every source.

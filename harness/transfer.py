@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import io
 import os
 import shlex
 import shutil
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from harness.errors import HarnessError, TransferError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from harness.model import CommandResult
@@ -65,7 +67,14 @@ _HARMLESS = ("file changed as we read it", "file removed before we read it")
 class Runner(Protocol):
     """What `put` needs of a connection."""
 
-    def run(self, command: str, *, stdin: bytes | Iterable[bytes] = b"") -> CommandResult: ...
+    def run(
+        self,
+        command: str,
+        *,
+        text: str | None = None,
+        stdin: bytes | Iterable[bytes] = b"",
+        timeout: float | None = None,
+    ) -> CommandResult: ...
 
 
 class Source(Protocol):
@@ -78,10 +87,14 @@ class Source(Protocol):
 class Streamer(Protocol):
     """What `get` needs of a connection."""
 
-    def stream(self, command: str) -> AbstractContextManager[Source]: ...
+    def stream(
+        self, command: str, *, text: str | None = None, timeout: float | None = None
+    ) -> AbstractContextManager[Source]: ...
 
 
-def put(connection: Runner, local: str, remote: str, *, base: Path) -> None:
+def put(
+    connection: Runner, local: str, remote: str, *, base: Path, timeout: float | None = None
+) -> None:
     """Copy a local file or folder to the machine.
 
     Args:
@@ -89,25 +102,46 @@ def put(connection: Runner, local: str, remote: str, *, base: Path) -> None:
         local: a trailing slash means the contents of a folder.
         remote: relative paths, and ``~/``, start at the user's home.
         base: where a relative ``local`` starts.
+        timeout: seconds until it is given up; None: never.
 
     Raises:
         TransferError: ``local`` does not exist or cannot be read, or the machine refused.
-        CancelledError, DisconnectedError: see `harness.ssh.Connection.run`.
+        CommandTimeoutError, CancelledError, DisconnectedError: see `harness.ssh.Connection.run`.
     """
     source = _existing(local, base)
+    what = f"put {source} to {remote}"
+    send = functools.partial(connection.run, what, timeout=timeout)
     try:
         if source.is_dir():
-            result = _put_folder(connection, source, remote, contents=_means_contents(local))
+            result = _put_folder(send, source, remote, contents=_means_contents(local))
         else:
-            result = _put_file(connection, source, remote)
+            result = _put_file(send, source, remote)
     except HarnessError:
         raise
     except OSError as error:
-        raise TransferError(f"put {source} to {remote}: {error}") from error
-    _require(result, f"put {source} to {remote}")
+        raise TransferError(f"{what}: {error}") from error
+    _require(result, what)
 
 
-def get(connection: Streamer, remote: str, local: str, *, base: Path) -> None:
+def put_content(
+    connection: Runner, content: bytes, remote: str, *, mode: int, timeout: float | None = None
+) -> None:
+    """Write bytes to a file on the machine, whole or not at all.
+
+    Raises:
+        TransferError: the machine refused.
+        CommandTimeoutError, CancelledError, DisconnectedError: see `put`.
+    """
+    if remote.endswith("/"):
+        raise TransferError(f"write {remote}: content needs a file's name, not a folder's")
+    what = f"write {len(content)} bytes to {remote}"
+    script = _file_script(remote, "", len(content), int(time.time()), mode)
+    _require(connection.run(what, text=script, stdin=[content], timeout=timeout), what)
+
+
+def get(
+    connection: Streamer, remote: str, local: str, *, base: Path, timeout: float | None = None
+) -> None:
     """Copy a file or folder from the machine.
 
     Args:
@@ -116,17 +150,18 @@ def get(connection: Streamer, remote: str, local: str, *, base: Path) -> None:
             contents of a folder.
         local: where to.
         base: where a relative ``local`` starts.
+        timeout: seconds until it is given up; None: never.
 
     Raises:
         TransferError: ``remote`` does not exist or cannot be read, or ``local`` cannot be written.
-        CancelledError, DisconnectedError: see `harness.ssh.Connection.run`.
+        CommandTimeoutError, CancelledError, DisconnectedError: see `put`.
     """
     target = _Target(remote, local, base)
     path = _remote(remote).rstrip("/") or "/"
     parent, _, name = path.rpartition("/")
     values = _values(path=path, parent=parent or ("/" if "/" in path else "."), name=name)
     what = f"get {remote} to {target.path}"
-    with connection.stream(values + _GET) as source:
+    with connection.stream(what, text=values + _GET, timeout=timeout) as source:
         damage: tarfile.TarError | None = None
         try:
             target.unpack(source)
@@ -141,24 +176,26 @@ def get(connection: Streamer, remote: str, local: str, *, base: Path) -> None:
         raise TransferError(f"{what}: {damage}") from damage
 
 
-def _put_file(connection: Runner, source: Path, remote: str) -> CommandResult:
+def _put_file(send: Callable[..., CommandResult], source: Path, remote: str) -> CommandResult:
     with source.open("rb") as file:
         status = os.fstat(file.fileno())
-        values = _values(
-            target=_remote(remote),
-            name=source.name,
-            size=status.st_size,
-            time=int(status.st_mtime),
-            mode=f"{status.st_mode & 0o777:o}",
-        )
-        return connection.run(values + _PUT_FILE, stdin=_content(file, status.st_size))
+        size, mtime = status.st_size, int(status.st_mtime)
+        script = _file_script(remote, source.name, size, mtime, status.st_mode & 0o777)
+        return send(text=script, stdin=_content(file, size))
 
 
-def _put_folder(connection: Runner, source: Path, remote: str, *, contents: bool) -> CommandResult:
+def _file_script(remote: str, name: str, size: int, mtime: int, mode: int) -> str:
+    target = _remote(remote)
+    values = _values(target=target, name=name, size=size, time=mtime, mode=f"{mode:o}")
+    return values + _PUT_FILE
+
+
+def _put_folder(
+    send: Callable[..., CommandResult], source: Path, remote: str, *, contents: bool
+) -> CommandResult:
     target = _remote(remote) if contents else f"{_remote(remote).rstrip('/')}/{source.name}"
-    return connection.run(
-        _values(target=target) + _PUT_FOLDER, stdin=_archive(source.resolve(), contents=contents)
-    )
+    script = _values(target=target) + _PUT_FOLDER
+    return send(text=script, stdin=_archive(source.resolve(), contents=contents))
 
 
 def _means_contents(path: str) -> bool:

@@ -23,6 +23,7 @@ def test_the_public_names() -> None:
         "Qemu",
         "Source",
         "build",
+        "provisioners",
     ]
     for name in harness.__all__:
         assert getattr(harness, name).__name__

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,7 +19,7 @@ from harness.model import CommandResult
 from tests import sshd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from harness.ssh import Connection
 
@@ -266,9 +266,8 @@ def test_a_relative_remote_path_starts_at_home(connection: Connection, here: Pat
 
 
 class Nobody:
-    def run(self, command: str, *, stdin: bytes | Iterable[bytes] = b"") -> CommandResult:
-        del command, stdin
-        raise AssertionError("something was sent")
+    def run(self, command: str, **_: Any) -> CommandResult:
+        raise AssertionError(f"something was sent: {command}")
 
 
 @pytest.mark.parametrize(
@@ -328,16 +327,17 @@ class Limited:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def run(self, command: str, *, stdin: bytes | Iterable[bytes] = b"") -> CommandResult:
-        return self._connection.run(f"trap '' XFSZ; ulimit -f 2048; {command}", stdin=stdin)
+    def run(self, command: str, *, text: str | None = None, **options: Any) -> CommandResult:
+        limited = f"trap '' XFSZ; ulimit -f 2048; {text}"
+        return self._connection.run(command, text=limited, **options)
 
 
 @pytest.mark.sshd
 def test_a_file_that_shrinks_meanwhile(connection: Connection, here: Path, there: Path) -> None:
     class Shrinking:
-        def run(self, command: str, *, stdin: bytes | Iterable[bytes] = b"") -> CommandResult:
+        def run(self, command: str, **options: Any) -> CommandResult:
             (here / "file").write_text("short")
-            return connection.run(command, stdin=stdin)
+            return connection.run(command, **options)
 
     (here / "file").write_bytes(bytes(1000))
     with pytest.raises(TransferError, match="only 5 of 1000 bytes came"):
@@ -365,7 +365,7 @@ class Canned:
         self._result = CommandResult("tar", status, b"", stderr)
 
     @contextlib.contextmanager
-    def stream(self, command: str) -> Iterator[Canned]:
+    def stream(self, command: str, **_: Any) -> Iterator[Canned]:
         del command
         yield self
 

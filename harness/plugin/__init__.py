@@ -1,3 +1,9 @@
 """The pytest plugin, by concern. Inert in a session that selects no build."""
 
-pytest_plugins = ("harness.plugin.options", "harness.plugin.collection", "harness.plugin.loop")
+pytest_plugins = (
+    "harness.plugin.options",
+    "harness.plugin.tree",
+    "harness.plugin.checks",
+    "harness.plugin.collection",
+    "harness.plugin.loop",
+)

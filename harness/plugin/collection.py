@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.definition import BuildDefinition, definition_of, source_name
+from harness.plugin import checks, tree
 from harness.plugin.items import BUILD, ImageItem, ProvisionItem, StageItem
 from harness.sources.base import Source
 
@@ -27,12 +28,18 @@ BUILDS = pytest.StashKey[dict[str, "CollectedBuild"]]()
 class CollectedBuild:
     """A build as collection found it: one source, and all the tests that it must pass."""
 
-    def __init__(self, definition: BuildDefinition, source: Source, file: BuildFile) -> None:
+    def __init__(
+        self,
+        definition: BuildDefinition,
+        source: Source,
+        file: BuildFile,
+        tests: Iterable[pytest.Item],
+    ) -> None:
         self.name = definition.build_name(source)
         self.definition = definition
         self.source = source
         self.file = file
-        self.tests = [i.nodeid for i in file.items if i.stash.get(BUILD, None) == self.name]
+        self.tests = [i.nodeid for i in tests if i.stash.get(BUILD, None) == self.name]
 
     def function_item(self) -> pytest.Function:
         """A hidden item through which pytest resolves what the build function takes."""
@@ -64,15 +71,18 @@ class BuildFile(pytest.File):
             raise self.CollectError("builds do not run under pytest-xdist yet: leave out -n")
         for problem in _problems(definitions, self.path):
             raise self.CollectError(problem)
-        _collect_once(self.module)
-        self.items = list(_walk(self.module))
+        tree.collect_once(self.module)
+        self.items = list(tree.walk(self.module))
         for problem in self._assign_tests({d.name: d for d in definitions}):
             raise self.CollectError(problem)
         return [self._build(definition) for definition in definitions]
 
     def _build(self, definition: BuildDefinition) -> Build:
         # Here and not in Build, which nobody collects where only a test was asked for.
-        builds = [CollectedBuild(definition, source, self) for source in definition.sources]
+        node: Build = Build.from_parent(self, name=definition.name)
+        node.shared = checks.shared_checks(node, definition)
+        tests = [*self.items, *(i for s in node.shared for i in tree.walk(s.module))]
+        builds = [CollectedBuild(definition, source, self, tests) for source in definition.sources]
         for problem in _argument_problems(builds[0]):
             raise self.CollectError(problem)
         known = self.config.stash.setdefault(BUILDS, {})
@@ -84,13 +94,17 @@ class BuildFile(pytest.File):
                     f"{self.nodeid}; rename one of the functions"
                 )
             known[build.name] = build
-        node: Build = Build.from_parent(self, name=definition.name)
         node.builds = builds
         return node
 
     def _assign_tests(self, definitions: dict[str, BuildDefinition]) -> Iterator[str]:
         """Tell each test which build it belongs to; a sentence for each that has no answer."""
         for item in self.items:
+            if checks.is_orphan(item):
+                yield (
+                    f"{item.nodeid} takes `host`, which would be this computer: take the build's "
+                    f"fixture instead ({', '.join(definitions)})"
+                )
             params = getattr(getattr(item, "callspec", None), "params", {})
             used = [n for n, p in params.items() if n in definitions and isinstance(p, Source)]
             if len(used) > 1:
@@ -105,17 +119,19 @@ class BuildFile(pytest.File):
 
 
 class Build(pytest.Collector):
-    """The stages of one build."""
+    """The stages of one build, and the checks that it shares with others."""
 
     builds: list[CollectedBuild]
+    shared: list[checks.SharedChecks]
 
-    def collect(self) -> Iterable[pytest.Item]:
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         assert isinstance(self.parent, BuildFile)
         names = {b.name for b in self.builds}
-        items: list[pytest.Item] = [self._stage(ProvisionItem, b) for b in self.builds]
+        nodes: list[pytest.Item | pytest.Collector] = [*self.shared]
         if self._is_asked_for_by_name():
-            items += [i for i in self.parent.items if i.stash.get(BUILD, None) in names]
-        return items + [self._stage(ImageItem, b) for b in self.builds]
+            nodes += [i for i in self.parent.items if i.stash.get(BUILD, None) in names]
+        stages = [self._stage(kind, b) for kind in (ProvisionItem, ImageItem) for b in self.builds]
+        return stages + nodes
 
     def _stage(self, kind: type[StageItem], build: CollectedBuild) -> StageItem:
         name = f"{kind.stage}[{source_name(build.source)}]"
@@ -142,6 +158,7 @@ def pytest_collect_file(
         if isinstance(node, pytest.Module) and type(node).collect is pytest.Module.collect:
             file = BuildFile.from_parent(parent, path=file_path)
             file.module = node
+            tree.collect_once(file)
             return [file, *collectors]  # first: it must see the module before it is collected
     return collectors
 
@@ -221,27 +238,3 @@ def _argument_problems(build: CollectedBuild) -> Iterator[str]:
 def _is_session(item: pytest.Function, name: str) -> bool:
     fixtures = item._fixtureinfo.name2fixturedefs.get(name)  # noqa: SLF001 - as above
     return fixtures is not None and len(fixtures) > 0 and fixtures[-1].scope == "session"
-
-
-def _collect_once(collector: pytest.Collector) -> None:
-    """Let a collector make its nodes once, whoever asks: pytest registers fixtures each time."""
-    original = collector.collect
-
-    @functools.cache
-    def nodes() -> tuple[pytest.Item | pytest.Collector, ...]:
-        made = tuple(original())
-        for node in made:
-            if isinstance(node, pytest.Collector):
-                _collect_once(node)
-        return made
-
-    collector.collect = nodes  # type: ignore[method-assign]  # this one node's, on purpose
-
-
-def _walk(collector: pytest.Collector) -> Iterator[pytest.Item]:
-    """Every item below a collector, whatever was selected."""
-    for node in collector.collect():
-        if isinstance(node, pytest.Item):
-            yield node
-        else:
-            yield from _walk(node)

@@ -53,27 +53,44 @@ class Stream(Protocol):
         """Wait for its end; the output that was read is not in the result."""
 
 
-class Connection(Protocol):
-    """A way to run commands on a machine; `harness.ssh` has the real one."""
+class Commands(Protocol):
+    """A way to run commands on a machine."""
 
     def run(
         self,
         command: str,
         *,
+        text: str | None = None,
         stdin: bytes | Iterable[bytes] = b"",
         timeout: float | None = None,
         on_output: Callable[[str, bytes], None] | None = None,
     ) -> CommandResult:
-        """Run on a channel of its own, its output handed on as it comes."""
+        """Run on a channel of its own, its output handed on as it comes.
 
-    def stream(self, command: str) -> AbstractContextManager[Stream]:
+        ``text`` is what is run, if that is not the command itself, which names it in messages.
+        """
+
+    def stream(
+        self, command: str, *, text: str | None = None, timeout: float | None = None
+    ) -> AbstractContextManager[Stream]:
         """Run a command whose output is read as it comes."""
+
+
+class Connection(Commands, Protocol):
+    """A login on a machine; `harness.ssh` has the real one."""
 
     def execute(self, command: str, *, timeout: float | None = None) -> CommandResult:
         """Run in the long-lived shell: one round trip."""
 
-    def renew(self) -> None:
-        """Log in afresh, so that changed groups, limits and PATH count."""
+    @property
+    def lost(self) -> bool:
+        """Whether it is known to be gone."""
+
+    def renew(self, *, timeout: float = ..., alive: Callable[[], str | None] | None = None) -> None:
+        """Log in afresh: after a reboot, or so that changed groups, limits and PATH count.
+
+        ``alive`` is asked all the while: None, or a sentence why waiting is pointless.
+        """
 
     def ssh_config(self, directory: Path) -> Path:
         """Write a file for `ssh -F` into a private directory: the machine is ``default``."""
@@ -127,6 +144,16 @@ class Source(abc.ABC):
         """
         del instance, context
         return b""
+
+    def revive(self, instance: Instance, context: Context) -> None:  # noqa: B027 - most need none
+        """Start a machine again that went down to reboot, if it does not start by itself.
+
+        Called again and again while a rebooting machine is waited for. Address, keys and host key
+        must stay what they were.
+
+        Raises:
+            SourceError: it will never come back.
+        """
 
     @abc.abstractmethod
     def stop(self, instance: Instance, connection: Connection, context: Context) -> None:

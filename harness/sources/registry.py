@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from harness.sources.base import Source
+    from harness.model import Resource
 
 GROUP = "harness.sources"
 
@@ -17,20 +17,28 @@ OURS = {
     "qemu": "harness.sources.qemu:Qemu",
     "fake": "harness.testing:FakeSource",
 }
+OTHERS = {"local": "harness.local_call:LocalProcesses"}
+"""What else the journal names."""
 
 
-def source_class(type_name: str) -> type[Source]:
-    """The class of a source's type, for work that has no source at hand.
+class Remover(Protocol):
+    """Removes a resource, and says whether it was there; every source can."""
+
+    def discard(self, resource: Resource) -> bool: ...
+
+
+def remover(type_name: str) -> Remover:
+    """Who removes the resources of a source type, for work that has no source at hand.
 
     Raises:
         ConfigurationError: nothing installed knows the type.
     """
-    if type_name in OURS:
-        module, _, name = OURS[type_name].partition(":")
-        found: type[Source] = getattr(importlib.import_module(module), name)
+    if place := {**OURS, **OTHERS}.get(type_name):
+        module, _, name = place.partition(":")
+        found: Remover = getattr(importlib.import_module(module), name)
         return found
     for entry in entry_points(group=GROUP, name=type_name):
-        loaded: type[Source] = entry.load()
+        loaded: Remover = entry.load()
         return loaded
     raise ConfigurationError(
         f"no source of type {type_name!r} is installed; known are "

@@ -21,7 +21,7 @@ from harness.model import CommandResult
 from harness.ssh import config
 from harness.ssh.login import log_in
 from harness.ssh.process import Process, Stream
-from harness.ssh.sessions import Sessions
+from harness.ssh.sessions import LOGIN_TIMEOUT, Sessions
 from harness.ssh.wait import Wait, never, nothing_wrong
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class Connection:
         self,
         command: str,
         *,
+        text: str | None = None,
         stdin: bytes | Iterable[bytes] = b"",
         timeout: float | None = None,
         on_output: Callable[[str, bytes], None] | None = None,
@@ -89,7 +90,9 @@ class Connection:
         Returns when the command has exited, even if a daemon that it left keeps its output open.
 
         Args:
-            command: of any length; no process list shows it.
+            command: what it is called in the result and in messages.
+            text: what is run, if that is not the command itself; of any length, and no process
+                list shows it.
             stdin: what the command reads, bytes or chunks that are asked for as it reads.
             timeout: seconds until it is killed with all that it started; None: never.
             on_output: called with ``"stdout"`` or ``"stderr"`` and bytes, as they come.
@@ -118,7 +121,7 @@ class Connection:
                 raise CommandTimeoutError(command, timeout, result(-1))
 
         terminal = self._sessions.endpoint.pty and isinstance(stdin, bytes)
-        with self._start(command, stdin, terminal=terminal) as process:
+        with self._start(command, stdin, text, terminal=terminal) as process:
             while (chunk := process.next(check)) is not None:
                 streams[chunk[0]] += chunk[1]
                 if on_output is not None:
@@ -126,14 +129,22 @@ class Connection:
             return result(process.exit_status())
 
     @contextlib.contextmanager
-    def stream(self, command: str) -> Iterator[Stream]:
+    def stream(
+        self, command: str, *, text: str | None = None, timeout: float | None = None
+    ) -> Iterator[Stream]:
         """Run a command whose stdout is read bit by bit; leaving the context ends it.
 
-        Raises:
-            CancelledError, DisconnectedError: see `run`.
+        Args and errors are those of `run`; the timeout raises out of ``read``.
         """
-        with self._start(command, b"") as process:
-            yield Stream(process, lambda: self._check(command))
+        start = time.monotonic()
+
+        def check() -> None:
+            self._check(command)
+            if timeout is not None and time.monotonic() > start + timeout:
+                raise CommandTimeoutError(command, timeout, CommandResult(command, -1))
+
+        with self._start(command, b"", text) as process:
+            yield Stream(process, check)
 
     def execute(self, command: str, *, timeout: float | None = 300.0) -> CommandResult:
         """Run a command in the long-lived shell: one round trip, for many small commands.
@@ -164,13 +175,27 @@ class Connection:
                 f"machine; tried {remote_shell.DIRECTORIES}"
             )
 
-    def renew(self) -> None:
-        """Log in afresh, so that changed groups, limits and PATH count.
+    @property
+    def lost(self) -> bool:
+        """Whether it is known to be gone; a machine that fell silent may not be yet."""
+        return not self._sessions.active
+
+    def renew(
+        self,
+        *,
+        timeout: float = LOGIN_TIMEOUT,
+        alive: Callable[[], str | None] | None = None,
+    ) -> None:
+        """Log in afresh: after a reboot, or so that changed groups, limits and PATH count.
+
+        Args:
+            timeout: seconds, 60 by default.
+            alive: see `connect`; default: what was said there.
 
         Raises:
             ConnectError, CancelledError: see `connect`; the old login is kept.
         """
-        fresh = self._sessions.log_in()
+        fresh = self._sessions.log_in(timeout, alive)
         with self._lock:
             self._close_shell()
             self._sessions.replace(fresh)
@@ -217,10 +242,10 @@ class Connection:
         channel = self._sessions.start(remote_shell.opening(token), command)
         return Process(channel, token, command, request, stdin)
 
-    def _process_on_terminal(self, command: str, stdin: bytes) -> Process:
+    def _process_on_terminal(self, command: str, text: str, stdin: bytes) -> Process:
         """A terminal would echo, cut and change what is sent: it is given a file's name only."""
         data = self._place(stdin, f"the input of {command}") if stdin else ""
-        script = remote_shell.read_once(data) + command
+        script = remote_shell.read_once(data) + text
         file = self._place(script.encode(errors="surrogateescape"), command)
         token = secrets.token_hex(16)
         line = remote_shell.opening_on_terminal(token)
@@ -229,13 +254,19 @@ class Connection:
 
     @contextlib.contextmanager
     def _start(
-        self, command: str, stdin: bytes | Iterable[bytes], *, terminal: bool = False
+        self,
+        command: str,
+        stdin: bytes | Iterable[bytes],
+        text: str | None,
+        *,
+        terminal: bool = False,
     ) -> Iterator[Process]:
+        text = command if text is None else text
         with self._explained():
             if terminal and isinstance(stdin, bytes):
-                process = self._process_on_terminal(command, stdin)
+                process = self._process_on_terminal(command, text, stdin)
             else:
-                process = self._process(command, self._placed(command), stdin)
+                process = self._process(command, self._placed(text), stdin)
             self._running.add(process)
             try:
                 yield process

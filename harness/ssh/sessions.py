@@ -88,13 +88,15 @@ class Sessions:
                 f"the connection was lost before: {command} ({error})"
             ) from error
 
-    def log_in(self) -> Transport:
+    def log_in(
+        self, timeout: float = LOGIN_TIMEOUT, alive: Callable[[], str | None] | None = None
+    ) -> Transport:
         """One more login, of no use until `replace`.
 
         Raises:
             ConnectError, CancelledError: see `log_in`.
         """
-        return log_in(Wait(self.endpoint, LOGIN_TIMEOUT, self._cancelled, self._alive))
+        return log_in(Wait(self.endpoint, timeout, self._cancelled, alive or self._alive))
 
     def replace(self, fresh: Transport) -> None:
         """Hang up on all others."""

@@ -17,30 +17,62 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.vm
 
 BUILD = """
-@harness.build(harness.Qemu(base="base.raw", ssh_username="builder", format="raw"))
+@harness.build(
+    harness.Qemu(base="base.raw", ssh_username="builder", format="raw"), sudo=True
+)
 def web(machine):
     machine.shell("id -un >/tmp/plain")
     machine.shell("id -un >/etc/as_root", sudo=True)
     machine.shell("echo $UID_OF_ROOT >/etc/env", env={"UID_OF_ROOT": "0"}, sudo=True)
+    _users(machine)
+    _transfers(machine)
+    _deadlines(machine)
+
+def _users(machine):
+    whose = 'echo "$(id -un) $HOME $WORD"'
+    assert machine.run(whose).stdout.startswith("builder /home/builder")
+    assert machine.run(whose, sudo=True, env={"WORD": "it's"}).stdout == "root /root it's\\n"
+    assert machine.run(whose, sudo="builder").stdout.startswith("builder")
+    assert machine.shell(whose, sudo="games", env={"WORD": "x"}).stdout == "games /usr/games x\\n"
+    assert machine.shell(script="whose.sh", sudo="games").stdout == "games\\n"
+    secret = machine.run("cat /proc/[0-9]*/cmdline", sudo=True, env={"WORD": "hidden-word"})
+    assert "hidden-word" not in secret.stdout
+
+def _transfers(machine):
+    machine.put("whose.sh", "/root/new/", sudo=True)
+    machine.write("mine", "/root/new/file", mode=0o600, sudo=True)
+    machine.get("/root/new/file", "fetched", sudo=True)
+    machine.put("whose.sh", "/usr/games/", sudo="root")
+
+def _deadlines(machine):
+    for call in (machine.shell, machine.run):
+        with pytest.raises(harness.CommandTimeoutError):
+            call("sleep 987", sudo=True, timeout=2)
+    assert machine.run("pgrep -f '^sleep 987'").failed
 
 def test_cloud_init_is_done(web):
     assert web.file("/run/cloud-init/result.json").exists
 
 def test_users(web):
-    assert web.user().name == "builder"
+    assert web.user().name == "root"
     assert web.file("/tmp/plain").content_string == "builder\\n"
     assert web.file("/etc/as_root").content_string == "root\\n"
     assert web.file("/etc/env").content_string == "0\\n"
+    assert web.file("/root/new/file").content_string == "mine"
+    assert web.file("/usr/games/whose.sh").user == "root"
 """
 
 
 def test_build_on_a_local_raw_file(vm_project: VmProject, cached_base: Path) -> None:
     base = vm_project.path / "base.raw"
     vm_project.pytester.run("qemu-img", "convert", "-O", "raw", str(cached_base), str(base))
+    (vm_project.path / "whose.sh").write_text("#!/bin/sh\nid -un\n")
+    (vm_project.path / "whose.sh").chmod(0o600)
     before = hashlib.sha256(base.read_bytes()).hexdigest()
     vm_project.write(BUILD)
     result = vm_project.run()
     assert result.ret == 0
+    assert (vm_project.path / "fetched").read_text() == "mine"
     assert hashlib.sha256(base.read_bytes()).hexdigest() == before
     entry = vm_project.manifest()["web.qemu"]
     assert entry["inputs"]["base"] == {

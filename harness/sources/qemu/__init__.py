@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from harness import cache, naming
-from harness.errors import ConfigurationError, DisconnectedError
+from harness.errors import ConfigurationError, DisconnectedError, SourceError
 from harness.model import Image, Resource
 from harness.sources.base import Connection, Context, Instance, Source
 from harness.sources.qemu import accelerator, access, bases, disk, processes, warm
@@ -121,6 +121,14 @@ class Qemu(SshOptions, Source):
     def console(self, instance: Instance, context: Context) -> bytes:
         del context
         return _vm(instance).console.read_bytes()
+
+    def revive(self, instance: Instance, context: Context) -> None:
+        del context
+        vm = _vm(instance)
+        if vm.has_shut_down():
+            vm.restart()
+        elif reason := vm.ended():
+            raise SourceError(f"{vm.id}: {reason}")
 
     def stop(self, instance: Instance, connection: Connection, context: Context) -> None:
         command = "systemctl poweroff || poweroff || shutdown -h now"

@@ -38,7 +38,8 @@ class Base:
     def boot_arguments(self) -> list[str]:
         """QEMU's arguments for a boot without the boot loader: under emulation it takes seconds.
 
-        A guest that reboots ends QEMU, since it may want another kernel than this by then.
+        A guest that reboots ends QEMU, since it may want another kernel than this by then; it is
+        started again without these (`Qemu.revive`).
         """
         if self.kernel is None:
             return []

@@ -45,8 +45,13 @@ class Blueprint:
     def digest(self, accelerator_name: str) -> str:
         """Equal for machines of which one may resume what another has saved."""
         vm = VirtualMachine("", Path(), access.Keys("", "", "", ""), self._shape([]))
-        parts = [asdict(self), vm.command(accelerator_name), accelerator.host(accelerator_name)]
+        parts = [
+            asdict(self),
+            vm.command(accelerator_name),
+            self.base.boot_arguments,
+            accelerator.host(accelerator_name),
+        ]
         return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
     def _shape(self, arguments: list[str]) -> Shape:
-        return Shape(self.memory, self.cpus, self.ssh_port, [*arguments, *self.base.boot_arguments])
+        return Shape(self.memory, self.cpus, self.ssh_port, arguments, self.base.boot_arguments)

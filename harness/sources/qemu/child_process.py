@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import selectors
 import shlex
 import shutil
-import signal
-import subprocess
-import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from harness.errors import TAIL_LINES, CancelledError, SourceError, ToolMissingError
+from harness import local_process
+from harness.errors import TAIL_LINES, SourceError, ToolMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-POLL_SECONDS = 0.2
-# mmdebstrap unmounts and removes what it made when it is asked to end.
-END_SECONDS = 10.0
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class Runner(Protocol):
@@ -39,36 +31,40 @@ class ChildRunner:
     cancelled: Callable[[], bool]
 
     def __call__(self, argv: Sequence[str], *, environ: Mapping[str, str] | None = None) -> None:
-        tail: deque[str] = deque(maxlen=TAIL_LINES)
-        with _session(argv, environ or {}) as child:
-            for line in self._lines(child):
-                tail.append(line)
-                self.log(line)
-        if child.returncode:
+        lines = _Lines(self.log)
+        result = local_process.run(
+            argv,
+            environ={"PATH": search_path(), "LC_ALL": "C.UTF-8", **(environ or {})},
+            cancelled=self.cancelled,
+            on_output=lines.feed,
+        )
+        lines.end()
+        if result.failed:
             raise SourceError(
-                f"{shlex.join(argv)}\nfailed with exit status {child.returncode}; "
-                f"its last lines:\n" + "\n".join(f"  {line}" for line in tail)
+                f"{shlex.join(argv)}\nfailed with exit status {result.exit_status}; "
+                f"its last lines:\n" + "\n".join(f"  {line}" for line in lines.tail)
             )
 
-    def _lines(self, child: subprocess.Popen[bytes]) -> Iterator[str]:
-        """Every line of output until the child has ended and its pipe is dry."""
-        assert child.stdout is not None
-        rest = b""
-        with selectors.DefaultSelector() as selector:
-            selector.register(child.stdout, selectors.EVENT_READ)
-            while True:
-                self._raise_if_cancelled()
-                if not selector.select(POLL_SECONDS):
-                    continue
-                data = os.read(child.stdout.fileno(), 65536)
-                *lines, rest = (rest + data).split(b"\n") if data else (rest, b"")
-                yield from (_last_overprint(line) for line in lines if line.strip())
-                if not data:
-                    return
 
-    def _raise_if_cancelled(self) -> None:
-        if self.cancelled():
-            raise CancelledError("The run was cancelled while its base disk was being made")
+class _Lines:
+    """Makes lines of what comes in pieces, and keeps the last ones."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._log = log
+        self._rest: dict[str, bytes] = {}
+
+    def feed(self, stream: str, data: bytes) -> None:
+        *lines, self._rest[stream] = (self._rest.get(stream, b"") + data).split(b"\n")
+        for line in lines:
+            if line.strip():
+                self.tail.append(_last_overprint(line))
+                self._log(self.tail[-1])
+
+    def end(self) -> None:
+        """Take what had no end as lines too."""
+        for stream in [s for s, rest in self._rest.items() if rest]:
+            self.feed(stream, b"\n")
 
 
 def search_path() -> str:
@@ -86,52 +82,6 @@ def require_tools(tools: Mapping[str, str], purpose: str) -> None:
             f"{purpose} needs {named}, which this machine does not have. "
             f"Install with: apt-get install {packages}"
         )
-
-
-@contextlib.contextmanager
-def _session(argv: Sequence[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    child = subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "PATH": search_path(), "LC_ALL": "C.UTF-8", **environ},
-        start_new_session=True,
-    )
-    with child:  # closes the pipe and waits
-        try:
-            yield child
-        except BaseException:
-            _end(child)
-            raise
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ask the whole session to end, and kill what has not ended in time.
-
-    First as a terminal's Ctrl-C asks: fakeroot's daemon is in a session of its own, and only on
-    that signal does fakeroot end it.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        deadline = time.monotonic() + END_SECONDS
-        _signal(child, number)
-        # The pipe must not fill up meanwhile, or the child could not finish its last words.
-        while child.poll() is None and time.monotonic() < deadline:
-            _drain(child)
-    _signal(child, signal.SIGKILL)
-
-
-def _drain(child: subprocess.Popen[bytes]) -> None:
-    assert child.stdout is not None
-    with selectors.DefaultSelector() as selector:
-        selector.register(child.stdout, selectors.EVENT_READ)
-        if selector.select(POLL_SECONDS) and not os.read(child.stdout.fileno(), 65536):
-            time.sleep(POLL_SECONDS)
-
-
-def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, number)
 
 
 def _last_overprint(line: bytes) -> str:

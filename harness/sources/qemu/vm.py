@@ -40,6 +40,8 @@ class Shape:
     cpus: int
     ssh_port: int
     arguments: Sequence[str]
+    first_boot: Sequence[str] = ()
+    """Arguments of the first boot only: a kernel that the disk may not have any more afterwards."""
 
 
 @dataclass
@@ -76,7 +78,13 @@ class VirtualMachine:
     def start(self, accelerator: str) -> None:
         """Start QEMU; it runs when this returns, the guest has only begun to boot."""
         file = self.memory_file
-        self._launch(accelerator, _memory(self.shape, file, shared=True) if file else [])
+        memory = _memory(self.shape, file, shared=True) if file else []
+        self._prepare(accelerator)
+        self._launch([*self.shape.first_boot, *memory])
+
+    def restart(self) -> None:
+        """Start QEMU anew on the same disk, at the same port, after the guest has ended it."""
+        self._launch([])
 
     def save(self, devices: Path) -> None:
         """Save what is neither on the disk nor in ``memory_file``, and end QEMU."""
@@ -96,8 +104,9 @@ class VirtualMachine:
         The memory file stays as it is: many machines may resume from it, and read only what they
         touch.
         """
-        extra = [*_memory(self.shape, memory, shared=False), "-incoming", "defer"]
-        self._launch(accelerator, extra)
+        saved = [*_memory(self.shape, memory, shared=False), "-incoming", "defer"]
+        self._prepare(accelerator)
+        self._launch([*self.shape.first_boot, *saved])
         try:
             self._load(devices)
         except SourceError as error:
@@ -119,17 +128,21 @@ class VirtualMachine:
         self._monitor.execute("migrate-set-capabilities", capabilities=[capability])
         return self._monitor
 
-    def _launch(self, accelerator: str, extra: Sequence[str]) -> None:
+    def _prepare(self, accelerator: str) -> None:
         self.kill()
         self._reservation = _reserve_port()
         self.port = self._reservation.getsockname()[1]
         self.accelerator = accelerator
         self.console.touch()
+
+    def _launch(self, extra: Sequence[str]) -> None:
+        if self._monitor is not None:
+            self._monitor.close()
         self._monitor = qmp.Monitor()
         self._watch = Watch(self.console)
         with (self.directory / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [*self.command(accelerator), *self._monitor.arguments, *extra],
+                [*self.command(self.accelerator), *self._monitor.arguments, *extra],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -153,6 +166,10 @@ class VirtualMachine:
     def hopeless(self) -> str | None:
         """Why nobody will ever get in; None: somebody may yet."""
         return self.ended() or (self._watch.trouble() if self._watch else None)
+
+    def has_shut_down(self) -> bool:
+        """Whether the guest has ended QEMU in order: a reboot of its first boot looks the same."""
+        return self._process is not None and self._process.poll() == 0
 
     def says_that_ssh_is_up(self) -> bool:
         """Whether the guest has said so on its console; many do, none must."""
@@ -197,7 +214,9 @@ class VirtualMachine:
             *("-smp", str(self.shape.cpus)),
             *("-display", "none"),
             *("-monitor", "none"),
-            *("-serial", f"file:{self.console}"),
+            # A guest that reboots writes on behind what it said before.
+            *("-chardev", f"file,id=console,path={disk.escaped(self.console)},append=on"),
+            *("-serial", "chardev:console"),
             *("-drive", drive),
             *("-netdev", forward),
             *("-device", "virtio-net-pci,netdev=net0,romfile="),

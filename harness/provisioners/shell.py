@@ -1,0 +1,122 @@
+"""Shell commands or scripts on the machine."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from harness import remote_script, script
+from harness.duration import seconds
+from harness.errors import ConfigurationError
+from harness.provisioners._scripts import Scripts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.machine import Machine
+
+EXECUTE_COMMAND = "{{.Vars}} {{.Path}}"
+INLINE_SHEBANG = "/bin/sh -e"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shell(Scripts):
+    """Runs commands, or scripts of this computer, on the machine: `Machine.shell` as data.
+
+    Args:
+        inline: commands that are one script.
+        script: a local script; a relative path starts at the build's file.
+        scripts: several, one after the other.
+        environment_vars: ``["NAME=value"]`` or a mapping. ``PACKER_BUILD_NAME`` and
+            ``PACKER_BUILDER_TYPE`` are set too.
+        execute_command: how the script is run once it is on the machine; ``{{.Path}}`` is where,
+            ``{{.Vars}}`` the variables. Default: with the variables, by its ``#!`` line.
+        inline_shebang: what runs ``inline``; default ``/bin/sh -e``.
+        remote_path: where the script lies meanwhile; default: a new name in /tmp.
+        sudo: run as root, or as the user of that name; ours, since ``execute_command`` is clumsy.
+        expect_disconnect: see `Machine.shell`; default False.
+        valid_exit_codes: what counts as success; default 0 alone.
+        pause_after: how long to wait when all is done; default 0.
+
+    Example:
+        `Shell(inline=["apt-get update"], sudo=True, max_retries=3)`
+    """
+
+    type: ClassVar[str] = "shell"
+
+    execute_command: str = ""
+    inline_shebang: str = ""
+    remote_path: str = ""
+    sudo: bool | str = False
+    expect_disconnect: bool = False
+    pause_after: float | str = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        seconds("pause_after", self.pause_after)
+
+    def apply(self, machine: Machine) -> None:
+        environment = self.environment(machine)
+        if self.execute_command or self.inline_shebang or self.remote_path:
+            for content in self._contents(machine):
+                self._upload_and_run(machine, content, environment)
+        elif self.inline:
+            self._shell(machine, *self.inline, env=environment)
+        else:
+            for file in self.files:
+                self._shell(machine, script=file, env=environment)
+        machine.context.cancel.sleep(seconds("pause_after", self.pause_after))
+
+    def _contents(self, machine: Machine) -> list[bytes]:
+        if not self.inline:
+            return [script.content(machine.context.directory / file) for file in self.files]
+        shebang = f"#!{self.inline_shebang or INLINE_SHEBANG}"
+        return ["\n".join([shebang, *self.inline, ""]).encode()]
+
+    def _upload_and_run(
+        self, machine: Machine, content: bytes, environment: Mapping[str, str]
+    ) -> None:
+        path = self.remote_path or remote_script.temporary()
+        command = _render(self.execute_command or EXECUTE_COMMAND, path, environment)
+        try:
+            machine.write(content, path, mode=0o755, timeout=self.timeout_seconds)
+            self._shell(machine, command)
+        finally:
+            remote_script.remove(machine.connection, shlex.quote(path))
+
+    def _shell(
+        self,
+        machine: Machine,
+        *commands: str,
+        script: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        machine.shell(
+            *commands,
+            script=script,
+            env=env,
+            sudo=self.sudo,
+            timeout=self.timeout_seconds,
+            valid_exit_codes=self.valid_exit_codes,
+            expect_disconnect=self.expect_disconnect,
+        )
+
+
+def _render(template: str, path: str, environment: Mapping[str, str]) -> str:
+    """An ``execute_command`` with its fields filled in."""
+    fields = {
+        "Path": shlex.quote(path),
+        "Vars": " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items()),
+    }
+
+    def field(match: re.Match[str]) -> str:
+        if match[1] not in fields:
+            raise ConfigurationError(
+                f"execute_command={template!r}: there is no {match[0]}; "
+                f"fields are {', '.join(f'{{{{.{name}}}}}' for name in fields)}"
+            )
+        return fields[match[1]]
+
+    return re.sub(r"\{\{\s*\.(\w+)\s*\}\}", field, template)

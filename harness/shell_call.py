@@ -1,0 +1,89 @@
+"""One `Machine.shell`: a script brought to the machine, run, and removed."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness import remote_script, script, transfer
+from harness.errors import CommandError, ConfigurationError, DisconnectedError
+from harness.model import CommandResult
+from harness.remote_script import RemoteScript
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
+
+    from harness.reboot import Lifeline
+    from harness.script import Script
+    from harness.sources.base import Commands
+
+FOLLOW_TIMEOUT = 600.0
+"""Seconds in which a machine must be back after a disconnection that was expected."""
+
+
+@dataclass(frozen=True)
+class ShellCall:
+    """What was asked for; ``script`` is a file on this computer, instead of commands."""
+
+    commands: tuple[str, ...]
+    script: Path | None
+    env: Mapping[str, str] | None
+    cwd: str | None
+    timeout: float | None
+    valid_exit_codes: Collection[int]
+    expect_disconnect: bool
+
+    def run(
+        self, machine: Commands, lifeline: Lifeline, tell: Callable[[str, bytes], None]
+    ) -> CommandResult:
+        with contextlib.ExitStack() as undo:
+            made = self._script(machine, undo)
+            remote = undo.enter_context(contextlib.closing(RemoteScript(machine, made)))
+            for line in made.title.splitlines():
+                tell("command", f"$ {line}\n".encode())
+            if self.expect_disconnect:
+                return self._until_back(remote, made, lifeline, tell)
+            return self._once(remote, tell)
+
+    def _script(self, machine: Commands, undo: contextlib.ExitStack) -> Script:
+        if self.script is None:
+            return script.of_commands(self.commands, self.env, self.cwd)
+        content = script.content(self.script)
+        remote = remote_script.temporary()
+        undo.callback(remote_script.remove, machine, remote)
+        transfer.put(machine, str(self.script), remote, base=self.script, timeout=self.timeout)
+        return script.of_file(content, f"script {self.script}", remote, self.env, self.cwd)
+
+    def _once(self, remote: RemoteScript, tell: Callable[[str, bytes], None]) -> CommandResult:
+        return remote.run(
+            timeout=self.timeout, valid_exit_codes=self.valid_exit_codes, on_output=tell
+        )
+
+    def _until_back(
+        self,
+        remote: RemoteScript,
+        made: Script,
+        lifeline: Lifeline,
+        tell: Callable[[str, bytes], None],
+    ) -> CommandResult:
+        before, failure = lifeline.boot_id(), None
+        result = CommandResult(made.title, -1)
+        try:
+            result = self._once(remote, tell)
+        except DisconnectedError:
+            pass
+        except CommandError as error:  # perhaps killed because the machine goes down
+            failure = error
+        went = lifeline.follow(before, FOLLOW_TIMEOUT)
+        if failure is not None and not went:
+            raise failure
+        return result
+
+
+def commands_or_script(call: str, commands: tuple[str, ...], script: object) -> None:
+    """Refuse both, and neither."""
+    if bool(commands) == (script is not None):
+        given = "both are given" if commands else "neither is given"
+        raise ConfigurationError(f"{call} takes commands, or script=: {given}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _TROUBLE = (
     (re.compile(r"Kernel panic - not syncing: *(.*)"), "its kernel panicked: {}"),
     (re.compile(r"ALERT! +(.*)|No init found"), "it has no root file system: {}"),
-    (re.compile(r"You are in (?:emergency|rescue) mode"), "systemd gave up: {}"),
+    (re.compile(r"(?:You are in|Entering) (?:emergency|rescue) mode"), "systemd gave up: {}"),
     (re.compile(r"FAILED\W+(Failed to start cloud-\S+.*)"), "cloud-init failed: {}"),
 )
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")

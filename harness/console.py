@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING
 
-from harness.errors import TAIL_LINES
+from harness.errors import TAIL_LINES, ConnectError, DisconnectedError, SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # What a kernel, an initramfs, systemd and cloud-init print where nothing good can follow.
@@ -36,6 +38,17 @@ def tail(console: bytes) -> str:
         return ""
     cut = f", last {TAIL_LINES} of {len(lines)} lines" if len(lines) > TAIL_LINES else ""
     return "\n".join([f"console{cut}:", *(f"  {line}" for line in lines[-TAIL_LINES:])])
+
+
+@contextlib.contextmanager
+def shown(read: Callable[[], bytes]) -> Iterator[None]:
+    """Let an error about a machine or its connection tell the end of what ``read`` returns."""
+    try:
+        yield
+    except (ConnectError, DisconnectedError, SourceError) as error:
+        if text := tail(read()):
+            error.add_note(text)
+        raise
 
 
 class Watch:

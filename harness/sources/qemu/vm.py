@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import time
@@ -76,6 +77,7 @@ class VirtualMachine:
     def start(self, accelerator: str) -> None:
         """Start QEMU; it runs when this returns, the guest has only begun to boot."""
         file = self.memory_file
+        self.console.write_bytes(b"")
         self._launch(accelerator, _memory(self.shape, file, shared=True) if file else [])
 
     def save(self, devices: Path) -> None:
@@ -90,12 +92,13 @@ class VirtualMachine:
         assert self._process is not None
         self._process.wait(SAVE_TIMEOUT)
 
-    def resume(self, accelerator: str, memory: Path, devices: Path) -> None:
+    def resume(self, accelerator: str, memory: Path, devices: Path, console: Path) -> None:
         """Start QEMU where another was saved; the guest runs on when this returns.
 
         The memory file stays as it is: many machines may resume from it, and read only what they
-        touch.
+        touch. The console goes on where the other's ended.
         """
+        shutil.copyfile(console, self.console)
         extra = [*_memory(self.shape, memory, shared=False), "-incoming", "defer"]
         self._launch(accelerator, extra)
         try:
@@ -124,7 +127,6 @@ class VirtualMachine:
         self._reservation = _reserve_port()
         self.port = self._reservation.getsockname()[1]
         self.accelerator = accelerator
-        self.console.touch()
         self._monitor = qmp.Monitor()
         self._watch = Watch(self.console)
         with (self.directory / "qemu.log").open("wb") as log:
@@ -197,7 +199,8 @@ class VirtualMachine:
             *("-smp", str(self.shape.cpus)),
             *("-display", "none"),
             *("-monitor", "none"),
-            *("-serial", f"file:{self.console}"),
+            *("-chardev", f"file,id=console,path={disk.escaped(self.console)},append=on"),
+            *("-serial", "chardev:console"),
             *("-drive", drive),
             *("-netdev", forward),
             *("-device", "virtio-net-pci,netdev=net0,romfile="),

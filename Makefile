@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 IMAGE_PACKAGES := debian-archive-keyring e2fsprogs fakeroot fdisk mmdebstrap qemu-system-x86 qemu-utils uidmap
-TEST_PACKAGES := $(IMAGE_PACKAGES) busybox openssh-client openssh-server
+TEST_PACKAGES := $(IMAGE_PACKAGES) busybox fish microsocks openssh-client openssh-server sudo tcsh
 BENCH_PACKAGES := $(TEST_PACKAGES) packer
 
 .PHONY: help image test test-quick lint format bench clean

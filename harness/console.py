@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING
 
-from harness.errors import TAIL_LINES
+from harness.errors import TAIL_LINES, ConnectError, DisconnectedError, SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # What a kernel, an initramfs, systemd and cloud-init print where nothing good can follow.
 _TROUBLE = (
     (re.compile(r"Kernel panic - not syncing: *(.*)"), "its kernel panicked: {}"),
     (re.compile(r"ALERT! +(.*)|No init found"), "it has no root file system: {}"),
-    (re.compile(r"You are in (?:emergency|rescue) mode"), "systemd gave up: {}"),
+    (re.compile(r"(?:You are in|Entering) (?:emergency|rescue) mode"), "systemd gave up: {}"),
     (re.compile(r"FAILED\W+(Failed to start cloud-\S+.*)"), "cloud-init failed: {}"),
 )
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")
@@ -36,6 +38,17 @@ def tail(console: bytes) -> str:
         return ""
     cut = f", last {TAIL_LINES} of {len(lines)} lines" if len(lines) > TAIL_LINES else ""
     return "\n".join([f"console{cut}:", *(f"  {line}" for line in lines[-TAIL_LINES:])])
+
+
+@contextlib.contextmanager
+def shown(read: Callable[[], bytes]) -> Iterator[None]:
+    """Let an error about a machine or its connection tell the end of what ``read`` returns."""
+    try:
+        yield
+    except (ConnectError, DisconnectedError, SourceError) as error:
+        if text := tail(read()):
+            error.add_note(text)
+        raise
 
 
 class Watch:

@@ -46,7 +46,7 @@ class StageFinished(Event):
 
 @dataclass(frozen=True)
 class Output(Event):
-    """A piece of what a machine printed; ``stream`` is command, stdout or stderr."""
+    """A piece of what a machine printed; ``stream`` is command, stdout, stderr or console."""
 
     stream: str
     data: bytes

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 BITS = {"ed25519": (256,), "ecdsa": (256, 384, 521), "rsa": (3072,)}
-"""The sizes of each type of key, its default first; any larger than `RSA_MINIMUM` for rsa."""
+"""The sizes of each type of key, its default first; for rsa any from `RSA_MINIMUM` on."""
 RSA_MINIMUM = 2048
 
 
@@ -22,7 +22,7 @@ def check(type: str, bits: int = 0) -> None:
         raise ConfigurationError(
             f"temporary_key_pair_type={type!r}: choose one of {', '.join(BITS)}"
         )
-    if bits and bits not in BITS[type] and not (type == "rsa" and bits >= RSA_MINIMUM):
+    if bits not in (0, *BITS[type]) and not (type == "rsa" and bits >= RSA_MINIMUM):
         choices = f"at least {RSA_MINIMUM}" if type == "rsa" else ", ".join(map(str, BITS[type]))
         raise ConfigurationError(f"temporary_key_pair_bits={bits!r}: for {type} {choices}")
 

@@ -8,6 +8,7 @@ what it created is removed before the thread ends.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
 from enum import Enum
@@ -15,13 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import assertions, cloud_init, console, seal, users
 from harness.definition import source_name
-from harness.errors import (
-    CancelledError,
-    ConnectError,
-    DisconnectedError,
-    HarnessError,
-    SourceError,
-)
+from harness.errors import CancelledError, HarnessError
 from harness.events import (
     BuildFinished,
     BuildStarted,
@@ -153,10 +148,11 @@ class BuildRun:
 
     def _stages(self, arguments: Mapping[str, Any], undo: contextlib.ExitStack) -> None:
         instance = self._boot(undo)
-        with self._console_shown(instance):
+        read_console = functools.partial(self._read_console, instance)
+        with console.shown(read_console):
             connection = self._connect(instance, undo)
         try:
-            with self._console_shown(instance):
+            with console.shown(read_console):
                 self._provision(instance, connection, arguments)
         except Exception as error:
             self._hold(error)
@@ -201,16 +197,6 @@ class BuildRun:
             candidate = self.source.capture(instance, self.context)
         # Here a verify stage will boot the candidate before anybody can see it.
         return self.source.publish(candidate, self.context)
-
-    @contextlib.contextmanager
-    def _console_shown(self, instance: Instance) -> Iterator[None]:
-        """Let an error about the connection show what the machine's console says."""
-        try:
-            yield
-        except (ConnectError, DisconnectedError, SourceError) as error:
-            if tail := console.tail(self._read_console(instance)):
-                error.add_note(tail)
-            raise
 
     def _read_console(self, instance: Instance) -> bytes:
         try:

@@ -88,6 +88,8 @@ class Connection:
         """Run a command of /bin/sh on a channel of its own.
 
         Returns when the command has exited, even if a daemon that it left keeps its output open.
+        Where the endpoint asks for a terminal, a command with its stdin in ``bytes`` has one, and
+        all that it prints is stdout.
 
         Args:
             command: what it is called in the result and in messages.
@@ -96,9 +98,6 @@ class Connection:
             stdin: what the command reads, bytes or chunks that are asked for as it reads.
             timeout: seconds until it is killed with all that it started; None: never.
             on_output: called with ``"stdout"`` or ``"stderr"`` and bytes, as they come.
-
-        Where the endpoint asks for a terminal, a command with its stdin in ``bytes`` has one, and
-        all that it prints is stdout.
 
         Returns:
             Its answer; the exit status is 128 + n if signal n ended it.
@@ -236,10 +235,16 @@ class Connection:
                 raise DisconnectedError(f"{error}: {self._sessions.lost}") from error
             raise
 
-    def _process(self, command: str, text: str, stdin: bytes | Iterable[bytes] | None) -> Process:
+    def _process(
+        self,
+        command: str,
+        text: str,
+        stdin: bytes | Iterable[bytes] | None,
+        timeout: float | None = None,
+    ) -> Process:
         token = secrets.token_hex(16)
         request = remote_shell.request(token, text)
-        channel = self._sessions.start(remote_shell.opening(token), command)
+        channel = self._sessions.start(remote_shell.opening(token), command, timeout=timeout)
         return Process(channel, token, command, request, stdin)
 
     def _process_on_terminal(self, command: str, text: str, stdin: bytes) -> Process:
@@ -318,7 +323,7 @@ class Connection:
             if process.pid is None or not self._sessions.active:
                 return
             script = remote_shell.kill_script(process.pid, spare=spare)
-            killer = self._process("kill", script, b"")
+            killer = self._process("kill", script, b"", KILL_TIMEOUT)
             try:
                 while killer.next(check) is not None:
                     pass

@@ -44,11 +44,19 @@ def host_keys(text: str) -> HostKeys:
 
 
 def known_hosts(host: str, port: int) -> str:
-    """The host keys that this user has accepted from a server, a line each; empty: none."""
+    """The host keys that this user has accepted from a server, a line each; empty: none.
+
+    Raises:
+        ConfigurationError: a file of theirs cannot be read.
+    """
     known = paramiko.HostKeys()
     for name in KNOWN_HOSTS:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             known.load(str(Path(name).expanduser()))
+        except FileNotFoundError:
+            continue
+        except (OSError, paramiko.hostkeys.InvalidHostKey) as error:
+            raise ConfigurationError(f"{name} cannot be read: {error}") from error
     found = known.lookup(host if port == SSH_PORT else f"[{host}]:{port}")
     pairs = found.values() if found is not None else ()
     return "\n".join(f"{key.get_name()} {key.get_base64()}" for key in pairs)

@@ -62,7 +62,7 @@ def _line(wait: Wait) -> Line:
             return route.through(hop, wait)
         except paramiko.SSHException as error:
             hang_up(hop)
-            wait.seen = f"the connection to the bastion broke off ({error})"
+            wait.seen = f"the bastion was lost, or gave no answer ({error})"
             wait.pause(LOGIN_PAUSE)
         except BaseException:
             hang_up(hop)

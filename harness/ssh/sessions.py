@@ -12,7 +12,7 @@ import paramiko
 from harness.errors import DisconnectedError
 from harness.ssh.login import log_in
 from harness.ssh.transport import hang_up
-from harness.ssh.wait import Wait
+from harness.ssh.wait import Wait, never
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,17 +56,22 @@ class Sessions:
         """Why we gave the connection up, if that was our decision."""
         return self._transports[0].lost
 
-    def start(self, line: str, command: str, *, pty: bool = False) -> paramiko.Channel:
+    def start(
+        self, line: str, command: str, *, pty: bool = False, timeout: float | None = None
+    ) -> paramiko.Channel:
         """A channel on which the login shell was given a line.
 
         Args:
             line: for whatever shell the user has.
             command: what messages call it.
             pty: with a terminal.
+            timeout: seconds, and even if the run is being stopped; None: the server's own, and
+                not then.
 
         Raises:
             DisconnectedError: the connection was lost, or the server opens no session at all.
             CancelledError: the run is being stopped.
+            ConnectError: the timeout has passed.
         """
 
         def begin() -> paramiko.Channel:
@@ -76,8 +81,8 @@ class Sessions:
             channel.exec_command(line)
             return channel
 
+        wait = Wait(self.endpoint, timeout or math.inf, never if timeout else self._cancelled)
         try:
-            wait = Wait(self.endpoint, math.inf, self._cancelled)
             return wait.during(begin, paramiko.Channel.close)
         except paramiko.ChannelException as error:
             raise DisconnectedError(

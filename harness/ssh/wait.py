@@ -46,6 +46,10 @@ def nothing_wrong() -> None:
     return None
 
 
+def nothing(result: object) -> None:
+    del result
+
+
 class Wait:
     """A deadline and everything else that may end a wait.
 
@@ -115,7 +119,7 @@ class Wait:
         while not done(PAUSE):
             self.check()
 
-    def during(self, work: Callable[[], T], discard: Callable[[T], object] = repr) -> T:
+    def during(self, work: Callable[[], T], discard: Callable[[T], None] = nothing) -> T:
         """Do what blocks, in a thread of its own.
 
         Args:
@@ -130,11 +134,15 @@ class Wait:
             except BaseException as error:  # noqa: BLE001 - raised below
                 future.set_exception(error)
 
+        def drop(late: Future[T]) -> None:
+            if late.exception() is None:
+                discard(late.result())
+
         threading.Thread(target=run, daemon=True).start()
         try:
             self.until(lambda seconds: bool(futures.wait([future], seconds).done))
         except BaseException:
-            future.add_done_callback(lambda late: late.exception() or discard(late.result()))
+            future.add_done_callback(drop)
             raise
         return future.result()
 

@@ -57,7 +57,7 @@ def test_x(web): assert web.run("true").succeeded
     assert project.run().ret == 0
     diary = project.diary()
     assert diary[diary.index("web.fake reboot") + 1] == "after the reboot true"
-    log = (project.path / "reports/logs/web.fake.log").read_text()
+    log = (project.path / "reports/web.fake/build.log").read_text()
     assert "$ reboot\n" in log
 
 

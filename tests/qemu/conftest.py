@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import cache
+from harness.sources.qemu import bases, recipes
 from tests.project import Project
 
 if TYPE_CHECKING:
@@ -51,3 +52,15 @@ def vm_project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> It
     for image in project.images():  # half a gigabyte each
         with contextlib.suppress(FileNotFoundError):
             image.unlink()
+
+
+@pytest.fixture
+def cached_base(vm_project: VmProject) -> Path:
+    """The recipe's disk, which an earlier test may not have made yet."""
+    where = bases.recipe_directory(recipes.RECIPES["debian-12"])
+    if not where.exists():
+        vm_project.write(
+            "@harness.build(harness.Qemu())\ndef b(machine): pass\ndef test_b(b): pass\n"
+        )
+        assert vm_project.run("-k", "provision").ret == 0
+    return where / "disk.qcow2"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.vm
 
 BUILD = """
+import subprocess
+
 @harness.build(harness.Qemu(image_name="proof-{timestamp}", disk_size="3G"))
 def proof(machine):
     machine.shell("echo built >/etc/proof", "echo $GREETING", env={"GREETING": "hello guest"})
@@ -29,6 +31,8 @@ def proof(machine):
     machine.shell(script="setup.sh", cwd="/srv", env={"NAME": "it's me"})
     assert machine.run("cat %s", "/srv/name with space").stdout == "it's me"
     machine.get("/srv/site/", "fetched")
+    by_ssh = ["ssh", "-F", machine.ssh_config, "default", "cat /etc/proof"]
+    assert subprocess.run(by_ssh, capture_output=True, check=True).stdout == b"built\\n"
 
 @pytest.fixture(scope="module")
 def scratch(proof):
@@ -83,6 +87,7 @@ def test_a_build_from_end_to_end(built: VmProject) -> None:
     _the_manifest_is_true(built, entry, image)
     _junit_names_the_image(built, entry)
     assert "hello guest\n" in (built.path / "reports/proof.qemu/build.log").read_text()
+    assert "Linux version" in (built.path / "reports/proof.qemu/console.log").read_text()
     assert (built.path / "fetched/binary").read_bytes() == bytes(range(256))
     _the_image_boots_and_holds_the_change(image)
     again = built.run()

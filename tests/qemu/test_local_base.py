@@ -1,4 +1,4 @@
-"""An image file as the base of the next build: cloud-init, and a user who is not root."""
+"""An image file as the base of the next build: cloud-init, a user who is not root, another port."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.sources.qemu import bases, recipes
+from tests.qemu.disk_image import write_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.vm
 
 BUILD = """
-@harness.build(
-    harness.Qemu(base="base.raw", ssh_username="builder", format="raw"), sudo=True
-)
+@harness.build(harness.Qemu(
+    base="base.raw", ssh_username="builder", ssh_port=2222, temporary_key_pair_type="ecdsa",
+    pause_before_connecting=0.5, format="raw",
+), sudo=True)
 def web(machine):
     machine.shell("id -un >/tmp/plain")
     machine.shell("id -un >/etc/as_root", sudo=True)
@@ -68,6 +69,7 @@ def test_build_on_a_local_raw_file(vm_project: VmProject, cached_base: Path) -> 
     vm_project.pytester.run("qemu-img", "convert", "-O", "raw", str(cached_base), str(base))
     (vm_project.path / "whose.sh").write_text("#!/bin/sh\nid -un\n")
     (vm_project.path / "whose.sh").chmod(0o600)
+    write_files(base, {"/etc/ssh/sshd_config.d/60-port.conf": "Port 2222\n"})
     before = hashlib.sha256(base.read_bytes()).hexdigest()
     vm_project.write(BUILD)
     result = vm_project.run()
@@ -82,15 +84,3 @@ def test_build_on_a_local_raw_file(vm_project: VmProject, cached_base: Path) -> 
     image, stable = vm_project.images()
     assert (image.suffix, stable.name) == (".raw", "web.qemu.raw")
     assert vm_project.leftovers() == []
-
-
-@pytest.fixture
-def cached_base(vm_project: VmProject) -> Path:
-    """The recipe's disk, which an earlier test may not have made yet."""
-    where = bases.recipe_directory(recipes.RECIPES["debian-12"])
-    if not where.exists():
-        vm_project.write(
-            "@harness.build(harness.Qemu())\ndef b(machine): pass\ndef test_b(b): pass\n"
-        )
-        assert vm_project.run("-k", "provision").ret == 0
-    return where / "disk.qcow2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import time
@@ -79,6 +80,7 @@ class VirtualMachine:
         """Start QEMU; it runs when this returns, the guest has only begun to boot."""
         file = self.memory_file
         memory = _memory(self.shape, file, shared=True) if file else []
+        self.console.write_bytes(b"")
         self._prepare(accelerator)
         self._launch([*self.shape.first_boot, *memory])
 
@@ -98,12 +100,13 @@ class VirtualMachine:
         assert self._process is not None
         self._process.wait(SAVE_TIMEOUT)
 
-    def resume(self, accelerator: str, memory: Path, devices: Path) -> None:
+    def resume(self, accelerator: str, memory: Path, devices: Path, console: Path) -> None:
         """Start QEMU where another was saved; the guest runs on when this returns.
 
         The memory file stays as it is: many machines may resume from it, and read only what they
-        touch.
+        touch. The console goes on where the other's ended.
         """
+        shutil.copyfile(console, self.console)
         saved = [*_memory(self.shape, memory, shared=False), "-incoming", "defer"]
         self._prepare(accelerator)
         self._launch([*self.shape.first_boot, *saved])
@@ -133,7 +136,6 @@ class VirtualMachine:
         self._reservation = _reserve_port()
         self.port = self._reservation.getsockname()[1]
         self.accelerator = accelerator
-        self.console.touch()
 
     def _launch(self, extra: Sequence[str]) -> None:
         if self._monitor is not None:

@@ -8,6 +8,7 @@ may use it; what names a machine (its machine-id, say) the seal takes out of eve
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import secrets
@@ -15,9 +16,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from harness import cache, cloud_init, keys
+from harness import cache, cloud_init, console, keys
 from harness.errors import CommandError, CommandTimeoutError, SourceError
-from harness.events import Notice
+from harness.events import ConsoleRead, Notice
 from harness.sources.qemu import access, disk, workshop
 
 if TYPE_CHECKING:
@@ -96,6 +97,10 @@ class State:
         return self.directory / "devices"
 
     @property
+    def console(self) -> Path:
+        return self.directory / "console.log"
+
+    @property
     def keys(self) -> access.Keys:
         return access.Keys(**json.loads((self.directory / "keys.json").read_text()))
 
@@ -163,11 +168,17 @@ class Warmer:
             self.blueprint.give_disk(vm, self.run)
             try:
                 vm.start(self.accelerator)
-                self._settle(vm)
+                with console.shown(functools.partial(self._read_console, vm)):
+                    self._settle(vm)
                 self._save(vm, State(made))
             finally:
                 vm.kill()
             made.replace(partial)
+
+    def _read_console(self, vm: VirtualMachine) -> bytes:
+        data = vm.console.read_bytes()
+        self.context.events.emit(ConsoleRead(self.context.build, data))
+        return data
 
     def _settle(self, vm: VirtualMachine) -> None:
         connection = self.log_in(vm, vm.keys)
@@ -193,7 +204,7 @@ class Warmer:
     def _resume(self, vm: VirtualMachine, state: State) -> Connection:
         vm.resources.enter_context(cache.in_use(state.directory))
         disk.create_overlay(self.run, state.disk, "qcow2", vm.disk, None)
-        vm.resume(self.accelerator, state.memory, state.devices)
+        vm.resume(self.accelerator, state.memory, state.devices, state.console)
         connection = self.log_in(vm, state.keys)
         try:
             self._as_root(connection, "making the machine its own", self._awake(vm, state))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.assertions import Host as Host
     from harness.definition import build as build
+    from harness.definition import sealed as sealed
     from harness.errors import CommandError as CommandError
     from harness.errors import CommandTimeoutError as CommandTimeoutError
     from harness.errors import ConfigurationError as ConfigurationError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from harness.machine import Machine as Machine
     from harness.model import CommandResult as CommandResult
     from harness.model import Image as Image
+    from harness.seal import Seal as Seal
     from harness.sources.base import Source as Source
     from harness.sources.qemu import Qemu as Qemu
 
@@ -31,8 +33,10 @@ _PUBLIC = {
     "Image": "harness.model",
     "Machine": "harness.machine",
     "Qemu": "harness.sources.qemu",
+    "Seal": "harness.seal",
     "Source": "harness.sources.base",
     "build": "harness.definition",
+    "sealed": "harness.definition",
 }
 
 __all__ = [  # noqa: PLE0604 - the names are the table's, so that there is one list

@@ -17,7 +17,6 @@ def web(machine: harness.Machine) -> None:
         sudo=True,
     )
     machine.put("webserver/site/", "/var/www/html")
-    machine.shell("apt-get clean", "rm -rf /var/lib/apt/lists/*", sudo=True)
 
 
 def test_nginx_is_installed(web: harness.Host) -> None:

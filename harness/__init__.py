@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from harness import provisioners as provisioners
     from harness.assertions import Host as Host
     from harness.definition import build as build
+    from harness.definition import sealed as sealed
     from harness.errors import CommandError as CommandError
     from harness.errors import CommandTimeoutError as CommandTimeoutError
     from harness.errors import ConfigurationError as ConfigurationError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from harness.machine import Machine as Machine
     from harness.model import CommandResult as CommandResult
     from harness.model import Image as Image
+    from harness.seal import Seal as Seal
     from harness.sources.base import Source as Source
     from harness.sources.qemu import Qemu as Qemu
 
@@ -32,8 +34,10 @@ _PUBLIC = {
     "Image": "harness.model",
     "Machine": "harness.machine",
     "Qemu": "harness.sources.qemu",
+    "Seal": "harness.seal",
     "Source": "harness.sources.base",
     "build": "harness.definition",
+    "sealed": "harness.definition",
 }
 _MODULES = ("provisioners",)
 

@@ -49,6 +49,7 @@ def user_data(username: str, public_key: str, host_private: str, host_public: st
     config = {
         "users": _users(username, public_key),
         "disable_root": username != "root",
+        "preserve_hostname": True,  # the base has one, or the build sets it
         "ssh_deletekeys": True,
         "ssh_keys": {"ed25519_private": host_private, "ed25519_public": host_public},
     }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pytest
 
+from harness.seal import Seal
 from harness.sources.base import Source
 
 if TYPE_CHECKING:
@@ -28,6 +29,20 @@ class Machines(Protocol):
 MACHINES = pytest.StashKey[Machines]()
 """In the config's stash while a session runs builds."""
 
+sealed = pytest.mark.sealed
+"""Marks a test that runs after the others of its build, on the sealed machine.
+
+The image is taken of exactly what it sees, and only if it passes. Fixtures begin anew: those of
+the other tests are finalised before the seal.
+
+Example:
+    ```python
+    @harness.sealed
+    def test_no_host_key_is_shared(web: harness.Host) -> None:
+        assert not web.file("/etc/ssh/ssh_host_ed25519_key").exists
+    ```
+"""
+
 
 @dataclass(frozen=True)
 class BuildDefinition:
@@ -39,6 +54,7 @@ class BuildDefinition:
     untested: bool = False
     sudo: bool | str = False
     tests: tuple[str, ...] = ()
+    seal: Seal | Literal[False] = field(default_factory=Seal)
 
     @property
     def file(self) -> Path:
@@ -80,6 +96,14 @@ class BuildDefinition:
                 f"the build {self.name!r} has {names.count(name)} sources named {name!r}: "
                 f'give each a name of its own, as in Qemu(..., name="{name}-2")'
             )
+        yield from (f"the build {self.name!r} has {p}" for p in self._seal_problems())
+
+    def _seal_problems(self) -> Iterator[str]:
+        chosen: object = self.seal
+        if isinstance(chosen, Seal):
+            yield from (f"a seal with {p}" for p in chosen.problems())
+        elif chosen is not False:
+            yield f"seal={self.seal!r}: write harness.Seal(keep=[...], also=[...]), True or False"
 
 
 class BuildFixture(Protocol):
@@ -93,6 +117,7 @@ def build(
     tests: Iterable[str] = (),
     sudo: bool | str = False,
     untested: bool = False,
+    seal: Seal | bool = True,
 ) -> Callable[[Callable[..., None]], BuildFixture]:
     """Make a build out of a function that provisions a machine.
 
@@ -110,6 +135,8 @@ def build(
         sudo: in tests, be root, or the user of that name, on the machine. Nothing changes for
             somebody who is that user already. Default: whoever is logged in.
         untested: allow an image although no test uses the build. Default: no test, no image.
+        seal: what is removed from the machine before its image is taken (`harness.Seal`).
+            Default: everything that building leaves; False: nothing.
 
     Raises:
         ConfigurationError: at collection, in a sentence, where a build cannot work.
@@ -133,6 +160,7 @@ def build(
             untested=untested,
             sudo=sudo,
             tests=(tests,) if isinstance(tests, str) else tuple(tests),
+            seal=Seal() if seal is True else seal,
         )
 
         def fixture(request: pytest.FixtureRequest) -> Any:

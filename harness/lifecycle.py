@@ -1,14 +1,15 @@
 """One build, from boot to destroy.
 
 The build lives in a thread of its own. It boots, connects and provisions, then tells its listener
-and waits for a word: `take_image` after its tests have passed, else `release`. Whatever happens,
-what it created is removed before the thread ends.
+and waits for a word: `seal` if tests of the sealed machine come next, in the end `decide` or
+`release`. Whatever happens, what it created is removed before the thread ends.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import queue
 import threading
 import time
 from enum import Enum
@@ -47,10 +48,20 @@ class State(Enum):
     RUNNING = "running"
     READY = "ready"
     """Provisioned: its tests may run."""
+    SEALED = "sealed"
+    """Its tests of the sealed machine may run."""
     FAILED = "failed"
-    """Not provisioned; ``error`` says why."""
+    """Not provisioned, or not sealed; ``error`` says why."""
     FINISHED = "finished"
     """Over: its machine is gone, ``image`` is there or ``reason`` says why not."""
+
+
+class Word(Enum):
+    """What a build that waits is told to do."""
+
+    SEAL = "seal"
+    IMAGE = "image"
+    RELEASE = "release"
 
 
 class BuildRun:
@@ -80,8 +91,7 @@ class BuildRun:
         self.host: assertions.Host | None = None
         self.seconds: dict[str, float] = {}
         self._hold_on_failure = hold_on_failure
-        self._word = threading.Event()
-        self._take = False
+        self._words: queue.SimpleQueue[Word] = queue.SimpleQueue()
         self._listener: Callable[[BuildRun], None] = lambda _: None
         self._thread: threading.Thread | None = None
 
@@ -108,19 +118,22 @@ class BuildRun:
         self._begin()
         self._finish()
 
+    def seal(self) -> None:
+        """Its first tests are over: seal the machine for those marked `harness.sealed`."""
+        self._words.put(Word.SEAL)
+
     def decide(self) -> None:
         """Its tests are over: take the image if the gate is open, else let the machine go."""
         refusal = self.gate.refusal(self.machine_id) if self.host else ""
         if refusal or not self.host:
             self.release(refusal)
             return
-        self._take = True
-        self._word.set()
+        self._words.put(Word.IMAGE)
 
     def release(self, reason: str) -> None:
         """There will be no image: let the machine go."""
         self.reason = self.reason or reason
-        self._word.set()
+        self._words.put(Word.RELEASE)
 
     def report_tests(self) -> None:
         """Tell the readers what became of each of the build's tests."""
@@ -151,15 +164,17 @@ class BuildRun:
         read_console = functools.partial(self._read_console, instance)
         with console.shown(read_console):
             connection = self._connect(instance, undo)
-        try:
-            with console.shown(read_console):
-                self._provision(instance, connection, arguments)
-        except Exception as error:
-            self._hold(error)
-            raise
+        with self._held_on_failure(), console.shown(read_console):
+            self._provision(instance, connection, arguments)
         self._tell(State.READY)
-        self._wait_for_word()
-        if self._take:
+        word = self._next_word()
+        if word is not Word.RELEASE:
+            with self._held_on_failure(), console.shown(read_console):
+                self._seal(instance)
+        if word is Word.SEAL:
+            self._tell(State.SEALED)
+            word = self._next_word()
+        if word is Word.IMAGE:
             self.image = self._take_image(instance, connection)
 
     def _boot(self, undo: contextlib.ExitStack) -> Instance:
@@ -188,12 +203,15 @@ class BuildRun:
         user = users.target(self.definition.sudo, self.source.ssh_username)
         self.host = assertions.host(connection, self.name, user)
 
-    def _take_image(self, instance: Instance, connection: Connection) -> Image:
+    def _seal(self, instance: Instance) -> None:
         assert self.machine is not None
-        with self._stage("seal"):
-            seal.seal(self.machine, instance.public_key)
-            self.source.stop(instance, connection, self.context)
+        if self.definition.seal:
+            with self._stage("seal"):
+                seal.seal(self.machine, instance.public_key, self.definition.seal)
+
+    def _take_image(self, instance: Instance, connection: Connection) -> Image:
         with self._stage("capture"):
+            self.source.stop(instance, connection, self.context)
             candidate = self.source.capture(instance, self.context)
         # Here a verify stage will boot the candidate before anybody can see it.
         return self.source.publish(candidate, self.context)
@@ -218,18 +236,23 @@ class BuildRun:
                 Notice(self.name, f"left behind, the next run will try to remove it: {error}")
             )
 
-    def _hold(self, error: BaseException) -> None:
-        """Keep the machine until the failure has been looked at (``--pdb``)."""
-        if not self._hold_on_failure or isinstance(error, CancelledError):
-            return
-        self.error = error
-        self._tell(State.FAILED)
-        self._wait_for_word()
+    @contextlib.contextmanager
+    def _held_on_failure(self) -> Iterator[None]:
+        """Keep the machine until a failure has been looked at (``--pdb``)."""
+        try:
+            yield
+        except Exception as error:
+            if self._hold_on_failure and not isinstance(error, CancelledError):
+                self.error = error
+                self._tell(State.FAILED)
+                self._next_word()
+            raise
 
-    def _wait_for_word(self) -> None:
-        while not self._word.wait(0.1):
+    def _next_word(self) -> Word:
+        while True:
             self.context.cancel.check()
-        self.context.cancel.check()
+            with contextlib.suppress(queue.Empty):
+                return self._words.get(timeout=0.1)
 
     def _finish(self) -> None:
         self.reason = "" if self.image else self.reason or self._why_no_image()
@@ -239,8 +262,9 @@ class BuildRun:
     def _why_no_image(self) -> str:
         if isinstance(self.error, CancelledError):
             return "the run was stopped: no image was taken"
-        if self._take:
-            return f"no image was taken: {self.error}"
+        if self.host and self.error:
+            line = next(iter(str(self.error).splitlines()), type(self.error).__name__)
+            return f"{self.failed_stage} failed ({line}): no image was taken"
         return f"{self.name} was not provisioned: no image was taken"
 
     def _begin(self) -> None:

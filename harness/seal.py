@@ -1,49 +1,180 @@
 """What building leaves in a machine, and its removal before the image is taken.
 
-Each step is a piece of POSIX shell that runs as root and succeeds where there is nothing to do.
+The machine goes on running: nothing here takes away what an open connection or a test needs. But
+without host keys the SSH server lets nobody in any more.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import textwrap
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from harness.machine import Machine
 
-STEPS: Mapping[str, str] = {
-    "host keys": "rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub",
-    "cloud-init": "if command -v cloud-init >/dev/null 2>&1; then\n"
-    "  rm -rf /var/lib/cloud/* /run/cloud-init/result.json\n"
-    "fi",
-    # journald's are kept by machine id, and nobody could read an emptied one.
-    "logs": "rm -rf /var/log/journal/*\nfind /var/log -type f -exec truncate -s 0 {} +",
-    "dhcp leases": "rm -f /var/lib/dhcp/*.leases /var/lib/NetworkManager/*.lease"
-    " /run/systemd/netif/leases/*",
-    "random seed": "rm -f /var/lib/systemd/random-seed /var/lib/systemd/credential.secret",
-    "shell history": "rm -f /root/.bash_history /home/*/.bash_history",
-    # Empty, not missing: systemd then makes a new one at the first boot.
-    "machine id": "if [ -e /etc/machine-id ]; then : >/etc/machine-id; fi\n"
-    "if [ ! -L /var/lib/dbus/machine-id ]; then rm -f /var/lib/dbus/machine-id; fi",
-}
+MARK = "# seal: "
+"""What every command of the seal begins with, so that logs and errors name it."""
 
 
-def seal(machine: Machine, public_key: str) -> None:
-    """Remove our key, where there is one, and every trace of this machine's identity."""
-    key = [_remove_key(public_key)] if public_key else []
-    machine.shell(*key, *STEPS.values(), sudo=True)
+class Step(NamedTuple):
+    """Shell to run as root, paths to remove, and shell to run when all steps have come so far.
+
+    One process removes what all steps name: under emulation each costs more than the removing.
+    """
+
+    run: str = ""
+    remove: str = ""
+    after: str = ""
 
 
-def _remove_key(public_key: str) -> str:
-    """Take one line out of whatever authorized_keys has it; a file that held no other goes."""
-    blob = public_key.split()[1]
-    return (
-        "for f in /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys; do\n"
-        f'  if [ -f "$f" ] && grep -qF \'{blob}\' "$f"; then\n'
-        # Written over, not replaced: owner and mode stay as they are.
-        f"    kept=$(grep -vF '{blob}' \"$f\" || true)\n"
-        '    if [ -n "$kept" ]; then printf "%s\\n" "$kept" >"$f"; else rm -f "$f"; fi\n'
-        "  fi\n"
-        "done"
-    )
+STEPS: Mapping[str, Step] = MappingProxyType(
+    {
+        # One line out of whatever file has it. Written over, not replaced: owner and mode stay.
+        "temporary key": Step("""
+            while IFS=: read -r _ _ _ _ _ home _; do
+              keys=$home/.ssh/authorized_keys
+              if [ -f "$keys" ] && grep -qF '@key' "$keys"; then
+                kept=$(grep -vF '@key' "$keys" || true)
+                if [ "$kept" ]; then printf '%s\\n' "$kept" >"$keys"; else rm -f "$keys"; fi
+              fi
+            done </etc/passwd
+        """),
+        # The harness's own, of calls that were cut off; the rest of /tmp is provisioning's.
+        "temporary files": Step(
+            remove="/tmp/harness-????????????????* /tmp/harness.?????????? "  # noqa: S108 - there
+            "/var/tmp/harness.??????????"
+        ),
+        "host keys": Step(remove="/etc/ssh/ssh_host_*_key*"),
+        # Its memory of this machine, user data included, and the network configuration that it
+        # wrote, which names this machine's network card. Other scripts in its folder stay.
+        "cloud-init": Step(
+            remove="""
+            /var/lib/cloud/data /var/lib/cloud/instance /var/lib/cloud/instances /var/lib/cloud/sem
+            /var/lib/cloud/scripts/vendor/*
+            /etc/netplan/50-cloud-init.yaml /etc/network/interfaces.d/50-cloud-init*
+            /etc/systemd/network/10-cloud-init-*.network
+            /etc/NetworkManager/system-connections/cloud-init-*.nmconnection
+            /etc/udev/rules.d/70-persistent-net.rules
+            """
+        ),
+        "cloud-init seed": Step(remove="/var/lib/cloud/seed/*"),
+        # apt's lists have an underscore in their names; its lock and its folders, which stay, none.
+        "package caches": Step(
+            remove="""
+            /var/lib/apt/lists/*_* /var/lib/apt/lists/partial/* /var/cache/apt/*.bin
+            /var/cache/apt/archives/*.deb /var/cache/apt/archives/partial/*
+            /var/cache/dnf/* /var/cache/libdnf5/* /var/cache/yum/*
+            """
+        ),
+        "shell history": Step(remove="/root/.*_history /home/*/.*_history /var/lib/*/.*_history"),
+        "dhcp leases": Step(
+            remove="""
+            /var/lib/dhcp/*.leases /var/lib/dhclient/* /var/lib/dhcpcd/*
+            /var/lib/NetworkManager/*.lease
+            """
+        ),
+        # systemd saves a seed when it shuts down, unless this service is over by then.
+        "random seed": Step(
+            """
+            if [ -d /run/systemd/system ]; then
+              systemctl stop systemd-random-seed.service || true
+            fi
+            """,
+            """
+            /var/lib/systemd/random-seed /var/lib/systemd/credential.secret
+            /boot/loader/random-seed /boot/efi/loader/random-seed /var/lib/NetworkManager/secret_key
+            """,
+        ),
+        "timers": Step(remove="/var/lib/systemd/timers/stamp-*"),
+        # journald has a folder named after the machine id, and would make it anew until the very
+        # end: it goes on in /run. Any other log keeps its file, which a service may hold open.
+        "logs": Step(
+            """
+            if command -v journalctl >/dev/null; then journalctl --relinquish-var || true; fi
+            find /var/log -path /var/log/journal -prune -o -type f -exec truncate -s 0 {} +
+            """,
+            "/var/log/journal/*",
+        ),
+        # Empty, not missing: systemd then makes a new one at the first boot.
+        "machine id": Step("""
+            if [ -e /etc/machine-id ]; then : >/etc/machine-id; fi
+            if [ ! -L /var/lib/dbus/machine-id ]; then rm -f /var/lib/dbus/machine-id; fi
+        """),
+        # Only what the disk has been told is free can be left out of the image.
+        "free blocks": Step(
+            after="if command -v fstrim >/dev/null; then sync; fstrim -a || true; fi"
+        ),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What is removed from a machine, on every source, before its image is taken.
+
+    The steps: ``temporary key`` (the one that let the harness in), ``temporary files`` (the
+    harness's own), ``host keys``, ``cloud-init`` (its state and the network configuration that it
+    wrote), ``cloud-init seed`` (one that lies on the disk), ``package caches`` (of apt and dnf),
+    ``shell history``, ``dhcp leases``, ``random seed``, ``timers`` (when systemd's last ran),
+    ``logs`` (journals go, other files are emptied), ``machine id``, ``free blocks`` (discarded).
+
+    An account that the harness's own seed made for ``ssh_username`` stays, since provisioning may
+    have worked in its home: it has no password, and without its key nobody can log in.
+
+    Args:
+        keep: steps to leave out, by name.
+        also: shell commands of yours, run as root before the steps.
+
+    Example:
+        ```python
+        @harness.build(
+            harness.Qemu(base="debian-12"),
+            seal=harness.Seal(keep=["package caches"], also=["rm -f /etc/agent/id"]),
+        )
+        ```
+    """
+
+    keep: Collection[str] = ()
+    also: Collection[str] = ()
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with it, a sentence each."""
+        for option in ("keep", "also"):
+            value = getattr(self, option)
+            if isinstance(value, str):
+                yield f"{option}={value!r} is one text: write a list, {option}=[{value!r}]"
+                return
+        for name in self.keep:
+            if name not in STEPS:
+                yield f"keep={name!r}, which is no step: choose from {', '.join(STEPS)}"
+
+    def commands(self, public_key: str) -> list[str]:
+        """What the machine's shell is given.
+
+        Args:
+            public_key: the line that let us in; empty: other means did, and stay.
+        """
+        blob = public_key.split()[1] if public_key else ""
+        left_out = {*self.keep, *(() if blob else ["temporary key"])}
+        steps = {name: step for name, step in STEPS.items() if name not in left_out}
+        paths = " ".join(path for step in steps.values() for path in step.remove.split())
+        return [
+            *self.also,
+            *(_command(n, s.run.replace("@key", blob)) for n, s in steps.items() if s.run),
+            *([_command("remove", f"rm -rf {paths}")] if paths else []),
+            *(_command(n, s.after) for n, s in steps.items() if s.after),
+        ]
+
+
+def seal(machine: Machine, public_key: str, chosen: Seal) -> None:
+    """Remove our key and every trace of this machine's identity."""
+    if commands := chosen.commands(public_key):
+        machine.shell(*commands, sudo=True)
+
+
+def _command(name: str, text: str) -> str:
+    return f"{MARK}{name}\n{textwrap.dedent(text).strip()}"

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from harness import reboot
 from harness.errors import DisconnectedError, SourceError
 from harness.model import CommandResult, Image, Resource
+from harness.seal import MARK
 from harness.sources.base import Connection, Context, Instance, Source, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-STAGES = ("boot", "connect", "seal", "capture", "publish", "destroy")
+STAGES = ("boot", "connect", "seal", "stop", "capture", "publish", "destroy")
 
 
 class Diary:
@@ -74,6 +75,8 @@ class FakeConnection:
     ) -> CommandResult:
         del timeout
         data = (stdin if isinstance(stdin, bytes) else b"".join(stdin)).decode(errors="replace")
+        if MARK in data:
+            self._source._stage("seal", self._context)  # noqa: SLF001 - the two are one
         result = self._answer(command, f"{command}\n{text}\n{data}")
         if on_output is not None:
             on_output("stdout", result.stdout_bytes)
@@ -134,7 +137,7 @@ class FakeSource(Source):
 
     Args:
         name: as for every source.
-        seconds: how long a stage takes, by its name (boot, connect, seal, capture, publish,
+        seconds: how long a stage takes, by its name (boot, connect, seal, stop, capture, publish,
             destroy); default 0.
         fails: stages that fail, with the message.
         prints: what its console says; default: nothing.
@@ -179,7 +182,7 @@ class FakeSource(Source):
 
     def stop(self, instance: Instance, connection: Connection, context: Context) -> None:
         del instance, connection
-        self._stage("seal", context)
+        self._stage("stop", context)
 
     def capture(self, instance: Instance, context: Context) -> Image:
         self._stage("capture", context)

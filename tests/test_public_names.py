@@ -21,12 +21,14 @@ def test_the_public_names() -> None:
         "Image",
         "Machine",
         "Qemu",
+        "Seal",
         "Source",
         "build",
         "provisioners",
+        "sealed",
     ]
     for name in harness.__all__:
-        assert getattr(harness, name).__name__
+        assert getattr(harness, name)
 
 
 def test_another_name_is_an_error_that_lists_them() -> None:

@@ -15,7 +15,14 @@ import pytest
 
 from harness.definition import BuildDefinition, definition_of, source_name
 from harness.plugin import checks, tree
-from harness.plugin.items import BUILD, ImageItem, ProvisionItem, StageItem
+from harness.plugin.items import (
+    BUILD,
+    ImageItem,
+    Position,
+    ProvisionItem,
+    StageItem,
+    position,
+)
 from harness.sources.base import Source
 
 if TYPE_CHECKING:
@@ -113,6 +120,11 @@ class BuildFile(pytest.File):
                     "one machine; write a test for each, or one build with several sources"
                 )
             for name in used:
+                if position(item) is Position.SEALED_TEST and not definitions[name].seal:
+                    yield (
+                        f"{item.nodeid} is marked sealed, and the build {name!r} has seal=False: "
+                        "leave out one of the two"
+                    )
                 build = definitions[name].build_name(params[name])
                 item.stash[BUILD] = build
                 item.extra_keyword_matches.update((name, build))
@@ -193,15 +205,14 @@ class Order:
         for item in items:
             groups.setdefault(item.stash.get(BUILD, None), []).append(item)
         plain = groups.pop(None, [])
-        items[:] = plain + [i for g in groups.values() for i in sorted(g, key=_position)]
+        items[:] = plain + [i for g in groups.values() for i in sorted(g, key=position)]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Order())
-
-
-def _position(item: pytest.Item) -> int:
-    return item.position if isinstance(item, StageItem) else 1
+    config.addinivalue_line(
+        "markers", "sealed: runs after a build's other tests, on the sealed machine"
+    )
 
 
 def _problems(definitions: Iterable[BuildDefinition], path: Path) -> Iterator[str]:

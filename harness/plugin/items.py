@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,12 +20,21 @@ RUN = pytest.StashKey["BuildRun"]()
 """Its run, once the session has one."""
 
 
+class Position(IntEnum):
+    """Where an item stands in its build."""
+
+    PROVISION = 0
+    TEST = 1
+    SEALED_TEST = 2
+    IMAGE = 3
+
+
 class NoImage(Exception):  # noqa: N818 - a verdict, not a fault
     """Why an image item fails: shown as this sentence alone."""
 
 
 # pytest offers the class as an attribute of a function, where no type checker finds it.
-class NotProvisioned(pytest.fail.Exception):  # type: ignore[name-defined,misc]
+class NoMachine(pytest.fail.Exception):  # type: ignore[name-defined,misc]
     """Why a test of a build without a machine was not run."""
 
 
@@ -32,7 +42,7 @@ class StageItem(pytest.Item):
     """A stage of a build, as pytest sees it. The work is done in the build's thread."""
 
     stage: ClassVar[str]
-    position: ClassVar[int]
+    position: ClassVar[Position]
     line: int
     """Of the build function, from 0."""
 
@@ -62,7 +72,7 @@ class ProvisionItem(StageItem):
     """Boot, connect and provision."""
 
     stage = "provision"
-    position = 0
+    position = Position.PROVISION
 
     def runtest(self) -> None:
         run = self.stash[RUN]
@@ -81,7 +91,7 @@ class ImageItem(StageItem):
     """The gate's verdict, and what was taken behind it."""
 
     stage = "image"
-    position = 2
+    position = Position.IMAGE
 
     def runtest(self) -> None:
         run = self.stash[RUN]
@@ -97,6 +107,12 @@ class ImageItem(StageItem):
 
         taken = self.stash[RUN].seconds
         return sum(taken.get(stage, 0.0) for stage in IMAGE_STAGES)
+
+
+def position(item: pytest.Item) -> Position:
+    if isinstance(item, StageItem):
+        return item.position
+    return Position.SEALED_TEST if item.get_closest_marker("sealed") else Position.TEST
 
 
 def image_properties(run: BuildRun) -> list[tuple[str, object]]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.plugin.collection import BUILDS
-from harness.plugin.items import BUILD, ImageItem
+from harness.plugin.items import BUILD, ImageItem, Position, position
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from types import FrameType
 
     from harness.lifecycle import BuildRun
@@ -94,27 +94,36 @@ class Loop:
             item.ihook.pytest_runtest_teardown(item=item, nextitem=self._boundary)
 
     def _run_builds(self) -> None:
-        tested = set()
-        for run, finished in self._builds.scheduler.news():
-            if run.name not in tested:
-                tested.add(run.name)
-                self._test(run)
-            if finished:
-                self._run_items(self._of(run, ImageItem))
-
-    def _test(self, run: BuildRun) -> None:
-        items = self._groups[run.name]
+        courses = {run.name: self._course(run) for run in self._builds.runs.values()}
         try:
-            self._run_items([i for i in items if not isinstance(i, ImageItem)])
+            for run, finished in self._builds.scheduler.news():
+                # Of a build that has finished there is no further news to wait for.
+                for _ in itertools.islice(courses[run.name], None if finished else 1):
+                    pass
+        finally:
+            for course in courses.values():
+                course.close()
+
+    def _course(self, run: BuildRun) -> Generator[None]:
+        """Run a build's items; it yields where they wait for news of the build."""
+        items = self._groups[run.name]
+        sealed = [i for i in items if position(i) is Position.SEALED_TEST]
+        images = [i for i in items if position(i) is Position.IMAGE]
+        try:
+            self._run_items([i for i in items if position(i) < Position.SEALED_TEST])
+            if sealed:
+                run.seal()
+                yield
+                self._run_items(sealed)
         finally:
             run.report_tests()
-        if self._of(run, ImageItem):
+        if images:
             run.decide()
         else:
             run.release(f"image[{run.name.partition('.')[2]}] was not selected")
-
-    def _of(self, run: BuildRun, kind: type[pytest.Item]) -> list[pytest.Item]:
-        return [i for i in self._groups[run.name] if isinstance(i, kind)]
+        yield
+        self._run_items(images)
+        run.release("")  # of a machine that was kept for a look at its failure
 
     def _run_items(self, items: Sequence[pytest.Item]) -> None:
         for item, after in itertools.pairwise([*items, self._boundary]):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.gate import Phase
-from harness.plugin.items import BUILD, NotProvisioned, StageItem, failure_text
+from harness.plugin.items import BUILD, NoMachine, StageItem, failure_text
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -42,8 +42,8 @@ class Results:
         elif build := item.stash.get(BUILD, None):
             # On the report, since what comes of it (a rerun, say) is known only when it is logged.
             vars(report).update(harness_build=build, harness_excused=_excused(item, report))
-            if call.excinfo is not None and isinstance(call.excinfo.value, NotProvisioned):
-                report.longrepr = self._not_provisioned(self._runs[build], call.excinfo.value)
+            if call.excinfo is not None and isinstance(call.excinfo.value, NoMachine):
+                report.longrepr = self._no_machine(self._runs[build], call.excinfo.value)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -62,10 +62,10 @@ class Results:
         )
         run.gate.record(run.machine_id, report.nodeid, phase)
 
-    def _not_provisioned(self, run: BuildRun, error: NotProvisioned) -> str:
+    def _no_machine(self, run: BuildRun, error: NoMachine) -> str:
         if run.error is None or run.error_shown:
             return str(error.msg)
-        run.error_shown = True  # no provision item was selected: the first test tells
+        run.error_shown = True  # no item of that stage came before: the first test tells
         return f"{error.msg}\n{failure_text(run, run.error)}"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

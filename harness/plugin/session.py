@@ -16,7 +16,7 @@ from harness.events import Dispatcher, Notice
 from harness.gate import Gate
 from harness.journal import Journal
 from harness.lifecycle import BuildRun
-from harness.plugin.items import RUN, NotProvisioned, StageItem
+from harness.plugin.items import RUN, NoMachine, StageItem
 from harness.plugin.results import Results
 from harness.reports import log, manifest, terminal
 from harness.scheduler import Scheduler
@@ -76,7 +76,9 @@ class BuildSession:
         """What the build's fixture is in tests."""
         run = self.runs[build]
         if run.host is None:
-            raise NotProvisioned(f"not run: {run.name} was not provisioned", pytrace=False)
+            raise NoMachine(f"not run: {run.name} was not provisioned", pytrace=False)
+        if run.error is not None:
+            raise NoMachine(f"not run: {run.name} was not sealed", pytrace=False)
         return run.host
 
     def adopt(self, items: list[pytest.Item]) -> None:

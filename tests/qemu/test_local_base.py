@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.qemu import disk_files
 from tests.qemu.disk_image import write_files
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ def web(machine):
     machine.shell("id -un >/tmp/plain")
     machine.shell("id -un >/etc/as_root", sudo=True)
     machine.shell("echo $UID_OF_ROOT >/etc/env", env={"UID_OF_ROOT": "0"}, sudo=True)
+    assert machine.run("hostname").stdout == "debian\\n"
     _users(machine)
     _transfers(machine)
     _deadlines(machine)
@@ -64,6 +67,23 @@ def test_users(web):
 """
 
 
+# What cloud-init does at any first boot, and the seal does not undo.
+CLOUD_INIT = re.compile(
+    # The accounts: the one that the seed asked for, and the default one of its configuration.
+    r"/etc/(passwd|shadow|group|gshadow|subuid|subgid)-?"
+    r"|/etc/sudoers\.d(/90-cloud-init-users)?"
+    r"|/home/(builder|debian)(/\.bash_logout|/\.bashrc|/\.profile|/\.ssh)?"
+    # Both empty.
+    r"|/(root|home/debian)/\.ssh/authorized_keys"
+    # It tells grub's package which disk there is.
+    r"|/var/cache/debconf/(config|templates)\.dat(-old)?"
+    # Folders for scripts, all empty.
+    r"|/var/lib/cloud(/handlers|/seed|/scripts(/per-boot|/per-instance|/per-once|/vendor)?)?"
+    # Both empty.
+    r"|/var/log/cloud-init(-output)?\.log"
+)
+
+
 def test_build_on_a_local_raw_file(vm_project: VmProject, cached_base: Path) -> None:
     base = vm_project.path / "base.raw"
     vm_project.pytester.run("qemu-img", "convert", "-O", "raw", str(cached_base), str(base))
@@ -84,3 +104,17 @@ def test_build_on_a_local_raw_file(vm_project: VmProject, cached_base: Path) -> 
     image, stable = vm_project.images()
     assert (image.suffix, stable.name) == (".raw", "web.qemu.raw")
     assert vm_project.leftovers() == []
+    changes = disk_files.changes(base, image)
+    keys = {path: how for path, how in changes.items() if path.endswith("/authorized_keys")}
+    assert set(keys.values()) == {"added empty"}
+    provisioned = {path: how for path, how in changes.items() if not CLOUD_INIT.fullmatch(path)}
+    assert provisioned == {
+        "/etc/as_root": "added",
+        "/etc/env": "added",
+        "/tmp/plain": "added",
+        "/root/new": "added",
+        "/root/new/whose.sh": "added",
+        "/root/new/file": "added",
+        "/usr/games/whose.sh": "added",
+        **disk_files.LEFT_BY_BOOTING,
+    }

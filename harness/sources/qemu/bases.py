@@ -69,7 +69,7 @@ def resolve(name: str, context: Context) -> Base:
         return _of_recipe(recipe, context)
     path = (context.directory / name).resolve()
     known = disk.info(path)
-    checksum = f"sha256:{cache.sha256(path, context.cancel)}"
+    checksum = f"sha256:{cache.known_digest(path, context.cancel)}"
     return Base(name, path, known["format"], known["virtual-size"], checksum, False)
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness import fetch
+from harness import urls
 from harness.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def check(option: str, value: str, context: Context) -> None:
         return
     where = value.removeprefix("file:")
     if "://" in where:
-        fetch.check_url(option, where)
+        urls.check(option, where)
     elif not (context.directory / where).is_file():
         raise ConfigurationError(
             f"{option}={value!r}: there is no such file "
@@ -85,10 +85,12 @@ def resolve(option: str, value: str, names: Collection[str], context: Context) -
         return parse(option, value)
     where = value.removeprefix("file:")
     if "://" in where:
+        from harness import fetch  # only now: HTTP takes its time to load
+
         listing = fetch.text(where, context.cancel)
     else:
         listing = (context.directory / where).read_text(encoding="utf-8", errors="replace")
-    return find(listing, names, fetch.shown(where))
+    return find(listing, names, urls.shown(where))
 
 
 def required(option: str, what: str) -> ConfigurationError:

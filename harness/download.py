@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness import cache, fetch
+from harness import cache, urls
 from harness.checksum import Checksum
 from harness.errors import SourceError
 from harness.events import Notice, Progress
@@ -52,11 +52,15 @@ class Download:
     def _name(self, context: Context) -> str:
         if self.checksum is not None:
             return f"{self.checksum.algorithm}-{self.checksum.digits}"
+        from harness import fetch
+
         version = f"{self.urls} {fetch.version(self.urls, context.cancel)}"
         return f"unverified-{hashlib.sha256(version.encode()).hexdigest()}"
 
     def _make(self, partial: Path, context: Context) -> None:
-        report = _Reporter(context, f"downloading {fetch.shown(self.urls[0])}")
+        from harness import fetch
+
+        report = _Reporter(context, f"downloading {urls.shown(self.urls[0])}")
         if self.checksum is None:  # nothing could tell whether a part that is there fits
             partial.unlink(missing_ok=True)
         in_parts = fetch.fetch(self.urls, partial, context.cancel, report)
@@ -79,7 +83,7 @@ class Download:
         if found == expected:
             return ""
         return (
-            f"{fetch.shown(self.urls[0])} is not the file that was expected, and was removed:\n"
+            f"{urls.shown(self.urls[0])} is not the file that was expected, and was removed:\n"
             f"  expected {expected}\n  received {found}"
         )
 

@@ -11,11 +11,11 @@ import ssl
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from harness.errors import ConfigurationError, SourceError
+from harness.errors import SourceError
 from harness.units import human
+from harness.urls import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,35 +84,6 @@ def version(urls: Sequence[str], cancel: CancelToken) -> str:
     )
 
 
-def check_url(option: str, url: str) -> None:
-    """Refuse a URL that cannot be fetched from.
-
-    Raises:
-        ConfigurationError: it is not HTTP, has a password, or names no file.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not file_name(url):
-        raise ConfigurationError(
-            f"{option}={url!r} is no URL of a file: it starts with http:// or https:// and ends "
-            "in a file's name"
-        )
-    if "@" in parts.netloc:
-        raise ConfigurationError(
-            f"{option}: a URL on {parts.hostname} has a user name or password, which would end up "
-            "in logs: use a signed URL or a server of your own"
-        )
-
-
-def file_name(url: str) -> str:
-    """The name of the file that a URL leads to."""
-    return unquote(urlsplit(url).path.rpartition("/")[2])
-
-
-def shown(url: str) -> str:
-    """A URL without its query, which may hold a signature that nobody else should see."""
-    return url.partition("?")[0]
-
-
 @dataclass
 class _Transfer:
     """One file on its way."""
@@ -125,13 +96,12 @@ class _Transfer:
     continued: bool = False
 
     def run(self) -> bool:
-        pauses = iter(PAUSES)
+        pauses, most = iter(PAUSES), self._size()
         while True:
-            before = self._size()
             if self._try_each():
                 return self.continued
-            if self._size() > before:
-                pauses = iter(PAUSES)
+            if self._size() > most:
+                pauses, most = iter(PAUSES), self._size()
             pause = next(pauses, None)
             if pause is None or not self.urls:
                 raise SourceError(self._failure())
@@ -139,6 +109,7 @@ class _Transfer:
 
     def _try_each(self) -> bool:
         for url in list(self.urls):
+            self.cancel.check()
             try:
                 with self._disk_has_room():
                     self._download(url)
@@ -163,7 +134,7 @@ class _Transfer:
                 return  # that was all of it
             self.path.unlink()
             raise
-        with answer, self.path.open("ab") as file:
+        with answer, self._opened() as file:
             done, total = _extent(answer, have)
             self.continued = self.continued or done > 0
             file.truncate(done)
@@ -175,6 +146,10 @@ class _Transfer:
                 self.progress(done, total)
         if total is not None and done < total:
             raise ConnectionError(f"the connection ended after {done} of {total} bytes")
+
+    def _opened(self) -> BinaryIO:
+        self.cancel.check()  # a run that was stopped meanwhile has given the file up
+        return self.path.open("ab")
 
     def _size(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0

@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import cache, checksum, download, fetch
-from harness.cancel import CancelToken
 from harness.checksum import Checksum
 from harness.download import Download
 from harness.errors import CancelledError, ConfigurationError, SourceError
-from harness.events import Dispatcher, Event, Notice, Progress
-from harness.journal import Journal
-from harness.sources.base import Context
+from harness.events import Event, Notice, Progress
 from tests.fileserver import FileServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from harness.sources.base import Context
 
 CONTENT = os.urandom(3_000_000)
 SHA256 = Checksum("sha256", hashlib.sha256(CONTENT).hexdigest())
@@ -46,22 +45,9 @@ def server(files: Path) -> Iterator[FileServer]:
         yield server
 
 
-@pytest.fixture
-def events() -> list[Event]:
-    return []
-
-
-@pytest.fixture
-def context(
-    tmp_path: Path, events: list[Event], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Context]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "PAUSES", (0.0, 0.0))
-    journal = Journal(tmp_path / "run.jsonl")
-    dispatcher = Dispatcher()
-    dispatcher.subscribe(events.append)
-    yield Context("b", "run", 0, tmp_path, tmp_path, journal, CancelToken(), dispatcher)
-    journal.close()
 
 
 def in_cache() -> list[str]:
@@ -80,7 +66,7 @@ def test_a_file_is_fetched_once(server: FileServer, context: Context, events: li
     for _ in range(2):
         assert get(server, context).read_bytes() == CONTENT
     assert server.requests == ["/disk.qcow2"]
-    assert events == [Notice("b", f"downloading {server.url('disk.qcow2')}")]
+    assert events == [Notice("web.qemu", f"downloading {server.url('disk.qcow2')}")]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +179,7 @@ def test_progress_is_told(
     monkeypatch.setattr(download, "REPORT_SECONDS", 0)
     get(server, context)
     told = [event for event in events if isinstance(event, Progress)]
-    assert told[-1] == Progress("b", told[0].what, len(CONTENT), len(CONTENT))
+    assert told[-1] == Progress("web.qemu", told[0].what, len(CONTENT), len(CONTENT))
     assert told[-1].text == f"downloading {server.url('disk.qcow2')}: 2.9 MiB of 2.9 MiB (100 %)"
 
 

@@ -1,4 +1,4 @@
-"""An image file as the base of the next build: cloud-init, and a user who is not root."""
+"""An image file as the base of the next build: cloud-init, and users who are not root."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.sources.qemu import bases, recipes
+from harness.sources.qemu import recipe_bases, recipes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,8 +16,19 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.vm
 
-BUILD = """
-@harness.build(harness.Qemu(base="base.raw", ssh_username="builder", format="raw"))
+BUILD = '''
+USER_DATA = """#cloud-config
+users:
+- default
+- name: builder
+  shell: /bin/sh
+  ssh_authorized_keys: [ssh-ed25519 AAAAtheirs]
+write_files:
+- {path: /etc/theirs, content: hello}
+"""
+
+@harness.build(harness.Qemu(
+    base="base.raw", ssh_username="builder", format="raw", disk_size="3G", user_data=USER_DATA))
 def web(machine):
     machine.shell("id -un >/tmp/plain")
     machine.shell("id -un >/etc/as_root", sudo=True)
@@ -31,7 +42,18 @@ def test_users(web):
     assert web.file("/tmp/plain").content_string == "builder\\n"
     assert web.file("/etc/as_root").content_string == "root\\n"
     assert web.file("/etc/env").content_string == "0\\n"
-"""
+
+def test_user_data_of_theirs_and_ours(web):
+    assert web.user("builder").shell == "/bin/sh"
+    keys = web.file("/home/builder/.ssh/authorized_keys").content_string.splitlines()
+    assert keys[0] == "ssh-ed25519 AAAAtheirs"
+    assert len(keys) == 2
+    assert web.user("debian").exists, "the image's default user"
+    assert web.file("/etc/theirs").content_string == "hello"
+
+def test_the_disk_has_grown(web):
+    assert int(web.check_output("df --output=size -BM / | tail -n 1").strip("M ")) > 2500
+'''
 
 
 def test_build_on_a_local_raw_file(vm_project: VmProject, cached_base: Path) -> None:
@@ -55,7 +77,7 @@ def test_build_on_a_local_raw_file(vm_project: VmProject, cached_base: Path) -> 
 @pytest.fixture
 def cached_base(vm_project: VmProject) -> Path:
     """The recipe's disk, which an earlier test may not have made yet."""
-    where = bases.recipe_directory(recipes.RECIPES["debian-12"])
+    where = recipe_bases.directory(recipes.RECIPES["debian-12"])
     if not where.exists():
         vm_project.write(
             "@harness.build(harness.Qemu())\ndef b(machine): pass\ndef test_b(b): pass\n"

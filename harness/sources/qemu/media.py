@@ -15,6 +15,8 @@ from harness.sources.qemu.disk import escaped
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from pycdlib import PyCdlib
+
 LABEL_LENGTH = 32
 NAME_LENGTH = 64
 SEED_LABEL = "cidata"
@@ -50,18 +52,13 @@ class Disc:
         folders = {PurePosixPath(): ""}
         for number, (name, content) in enumerate(self.files.items()):
             where = PurePosixPath(name)
-            for folder in reversed(where.parents):
-                if folder not in folders:
-                    folders[folder] = f"{folders[folder.parent]}/D{len(folders)}"
-                    iso.add_directory(
-                        folders[folder], rr_name=folder.name, joliet_path=f"/{folder}"
-                    )
-            target, there = f"{folders[where.parent]}/F{number}.;1", f"/{where}"
+            _add_folders(iso, where, folders)
+            at = f"{folders[where.parent]}/F{number}.;1"
             if isinstance(content, Path):
-                iso.add_file(str(content), target, rr_name=where.name, joliet_path=there)
+                iso.add_file(str(content), at, rr_name=where.name, joliet_path=f"/{where}")
             else:
                 data = io.BytesIO(content)
-                iso.add_fp(data, len(content), target, rr_name=where.name, joliet_path=there)
+                iso.add_fp(data, len(content), at, rr_name=where.name, joliet_path=f"/{where}")
         path.touch(mode=0o600)
         iso.write(str(path))
         iso.close()
@@ -97,6 +94,14 @@ def collect(
         if any(len(part) > NAME_LENGTH for part in PurePosixPath(name).parts):
             raise ConfigurationError(f"a name on a CD has at most {NAME_LENGTH} characters: {name}")
     return files
+
+
+def _add_folders(iso: PyCdlib, where: PurePosixPath, folders: dict[PurePosixPath, str]) -> None:
+    """Add the folders above a file; ``folders`` has their ISO 9660 paths."""
+    for folder in reversed(where.parents):
+        if folder not in folders:
+            folders[folder] = f"{folders[folder.parent]}/D{len(folders)}"
+            iso.add_directory(folders[folder], rr_name=folder.name, joliet_path=f"/{folder}")
 
 
 def _files(path: Path, *, contents: bool) -> Iterator[tuple[str, Path]]:

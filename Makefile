@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-IMAGE_PACKAGES := debian-archive-keyring e2fsprogs fakeroot fdisk mmdebstrap qemu-system-x86 qemu-utils uidmap
-TEST_PACKAGES := $(IMAGE_PACKAGES) busybox fish microsocks openssh-client openssh-server sudo tcsh
+IMAGE_PACKAGES := debian-archive-keyring e2fsprogs fakeroot fdisk mmdebstrap mtools qemu-system-x86 qemu-utils uidmap
+TEST_PACKAGES := $(IMAGE_PACKAGES) busybox distro-info-data fish microsocks openssh-client openssh-server ovmf sudo tcsh
 BENCH_PACKAGES := $(TEST_PACKAGES) packer
 
 .PHONY: help image test test-quick lint format bench clean

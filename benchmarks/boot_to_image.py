@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 from harness import keys
-from harness.sources.qemu import access, bases, recipes
+from harness.sources.qemu import access, recipe_bases, recipes
 
 STEPS = ["echo one >/etc/step-1", "mkdir -p /srv/app && date >/srv/app/made", "sync"]
 
@@ -53,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         (work / "test_bench.py").write_text(BUILD)
-        base = bases.recipe_directory(recipes.RECIPES["debian-12"]) / "disk.qcow2"
+        base = recipe_bases.directory(recipes.RECIPES["debian-12"]) / "disk.qcow2"
         ours(work)  # makes the base and the saved machine, if need be
         packer(work, base)
         rounds = []

@@ -81,21 +81,21 @@ def _users(path: Path) -> Path:
     return path.with_name(f"{path.name}.users")
 
 
-def sha256(path: Path, cancel: CancelToken) -> str:
-    """A file's SHA-256 in hex, computed once for each state of the file."""
+def known_digest(path: Path, cancel: CancelToken, algorithm: str = "sha256") -> str:
+    """A file's digest in hex, computed once for each state of the file."""
     status = path.stat()
     state = [str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino]
     name = hashlib.sha256(json.dumps(state).encode()).hexdigest()
 
     def compute(partial: Path) -> None:
-        partial.write_text(digest(path, cancel))
+        partial.write_text(digest(path, cancel, algorithm))
 
-    return entry(directory() / "digests" / name, cancel, compute).read_text()
+    return entry(directory() / "digests" / f"{name}.{algorithm}", cancel, compute).read_text()
 
 
-def digest(path: Path, cancel: CancelToken) -> str:
-    """A file's SHA-256 in hex."""
-    state = hashlib.sha256()
+def digest(path: Path, cancel: CancelToken, algorithm: str = "sha256") -> str:
+    """A file's digest in hex."""
+    state = hashlib.new(algorithm)
     with path.open("rb") as file:
         while chunk := file.read(4 << 20):
             cancel.check()

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, TypeVar
 
 from harness.errors import CancelledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 
 class CancelToken:
@@ -28,3 +35,22 @@ class CancelToken:
         """Sleep, or raise `CancelledError` as soon as the run is being stopped."""
         if self._event.wait(seconds):
             self.check()
+
+    def run(self, work: Callable[[], T]) -> T:
+        """What ``work`` returns, which may block: it runs in a thread that stopping leaves behind.
+
+        ``work`` must look at this token itself before it changes anything.
+        """
+        outcome: Future[T] = Future()
+
+        def settle() -> None:
+            try:
+                outcome.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - raised again below
+                outcome.set_exception(error)
+
+        threading.Thread(target=settle, daemon=True).start()
+        while not outcome.done():
+            self.check()
+            wait([outcome], timeout=0.1)
+        return outcome.result()

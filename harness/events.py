@@ -9,6 +9,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.units import human
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -64,6 +66,22 @@ class Notice(Event):
     """A line that a person should see, whatever the verbosity."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """How far something long has come, every few seconds; in bytes, ``total`` None: unknown."""
+
+    what: str
+    done: int
+    total: int | None = None
+
+    @property
+    def text(self) -> str:
+        if not self.total:
+            return f"{self.what}: {human(self.done)}"
+        share = 100 * self.done // self.total
+        return f"{self.what}: {human(self.done)} of {human(self.total)} ({share} %)"
 
 
 @dataclass(frozen=True)

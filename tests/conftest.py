@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.cancel import CancelToken
+from harness.events import Dispatcher, Event
+from harness.journal import Journal
+from harness.sources.base import Context
 from tests.project import Project
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -31,3 +36,23 @@ def collection_error(project: Project) -> Callable[[str], str]:
         return result.stdout.str() + result.stderr.str()
 
     return collect
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    """What has happened in the `context`."""
+    return []
+
+
+@pytest.fixture
+def context(
+    tmp_path: Path, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Context]:
+    """What a run gives a source; its cache is its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    journal = Journal(tmp_path / "run.jsonl")
+    dispatcher = Dispatcher()
+    dispatcher.subscribe(events.append)
+    yield Context("web.qemu", "run", 0, tmp_path, tmp_path, journal, CancelToken(), dispatcher)
+    journal.close()

@@ -64,7 +64,7 @@ def test_a_checksum_follows_the_file(tmp_path: Path) -> None:
     for content in (b"one", b"other"):
         file.write_bytes(content)
         for _ in range(2):
-            assert cache.sha256(file, CancelToken()) == hashlib.sha256(content).hexdigest()
+            assert cache.known_digest(file, CancelToken()) == hashlib.sha256(content).hexdigest()
 
 
 def test_a_verdict_is_recalled() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from harness.gate import Phase
 from harness.plugin.items import BUILD, NoMachine, StageItem, failure_text
+from harness.units import human
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -93,13 +94,5 @@ def _reason(report: pytest.TestReport) -> str:
 
 
 def _image_lines(image: Image) -> list[str]:
-    lines = [f"{image.id}  {_human(image.size)}  {image.checksum}"]
+    lines = [f"{image.id}  {human(image.size)}  {image.checksum}"]
     return [*lines, f"also at {image.stable_path}"] if image.stable_path else lines
-
-
-def _human(size: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:  # noqa: PLR2004 - by definition
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

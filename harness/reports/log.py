@@ -11,6 +11,7 @@ from harness.events import (
     Event,
     Notice,
     Output,
+    Progress,
     StageFinished,
 )
 
@@ -49,7 +50,7 @@ class Logs:
         elif isinstance(event, StageFinished):
             end = f": {event.error}" if event.error else ""
             file.write(f"== {event.stage} {event.seconds:.2f} s{end}\n".encode())
-        elif isinstance(event, Notice):
+        elif isinstance(event, Notice | Progress):
             file.write(f"== {event.text}\n".encode())
         elif isinstance(event, BuildFinished):
             file.write(f"== {event.image.id if event.image else event.reason}\n".encode())

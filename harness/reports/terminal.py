@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.events import Event, Notice, Output, StageFinished
+from harness.events import Event, Notice, Output, Progress, StageFinished
 
 if TYPE_CHECKING:
     import pytest
@@ -21,7 +21,7 @@ class Terminal:
     def __call__(self, event: Event) -> None:
         if self._reporter is None:
             return
-        if isinstance(event, Notice):
+        if isinstance(event, Notice | Progress):
             self._write(f"{event.build}: {event.text}" if event.build else event.text)
         elif isinstance(event, Output) and self._streams:
             self._lines(event)

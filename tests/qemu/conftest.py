@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import cache
-from harness.sources.qemu import bases, recipes
+from harness.sources.qemu import recipe_bases, recipes
 from tests.project import Project
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def vm_project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> It
 @pytest.fixture
 def cached_base(vm_project: VmProject) -> Path:
     """The recipe's disk, which an earlier test may not have made yet."""
-    where = bases.recipe_directory(recipes.RECIPES["debian-12"])
+    where = recipe_bases.directory(recipes.RECIPES["debian-12"])
     if not where.exists():
         vm_project.write(
             "@harness.build(harness.Qemu())\ndef b(machine): pass\ndef test_b(b): pass\n"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
-from harness.sources.qemu import bases, recipes
+from harness.sources.qemu import recipe_bases, recipes
 from tests import parity
 from tests.qemu import disk_files
 from tests.qemu.stock import StockMachine
@@ -178,7 +178,7 @@ def _junit_names_the_image(project: VmProject, entry: dict[str, object]) -> None
 
 
 def _the_image_is_the_base_and_what_provisioning_did(image: Path) -> None:
-    base = bases.recipe_directory(recipes.RECIPES["debian-12"]) / "disk.qcow2"
+    base = recipe_bases.directory(recipes.RECIPES["debian-12"]) / "disk.qcow2"
     assert disk_files.changes(base, image) == {**PROVISIONED, **disk_files.LEFT_BY_BOOTING}
     assert image.stat().st_size < base.stat().st_size + 32 * 1024**2, "free blocks were discarded"
 

@@ -9,6 +9,7 @@ from harness import keys
 from harness.errors import ConfigurationError
 from harness.model import Proxy
 from harness.sources.qemu import Qemu
+from harness.sources.qemu.options import check_route
 from harness.sources.ssh_options import SshOptions
 
 if TYPE_CHECKING:
@@ -114,8 +115,8 @@ def test_the_way_through_a_bastion_and_a_proxy(context: Context) -> None:
 @pytest.mark.parametrize("options", [{"ssh_bastion_host": "x"}, {"ssh_proxy_host": "x"}])
 def test_nothing_lies_on_the_way_to_a_local_machine(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="='x': a local machine is reached at a port of"):
-        Qemu(**options)._check_route()
-    Qemu(ssh_host="10.0.0.5", **options)._check_route()
+        check_route(Qemu(**options))
+    check_route(Qemu(ssh_host="10.0.0.5", **options))
 
 
 def test_secrets_are_in_no_report() -> None:

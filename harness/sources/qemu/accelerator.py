@@ -10,18 +10,38 @@ import time
 from typing import TYPE_CHECKING
 
 from harness import cache
+from harness.errors import ConfigurationError
 from harness.events import Notice
-from harness.sources.qemu.vm import PROGRAM
+from harness.sources.qemu.capabilities import PROGRAM
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.sources.base import Context
     from harness.sources.qemu.vm import VirtualMachine
 
 CHOICES = ("auto", "kvm", "hvf", "tcg")
+_KVM = "/dev/kvm"
 PROOF = b"Linux version"
 """The first line of a Linux kernel on its console."""
 PROOF_SECONDS = 10.0
 """A guest that is really accelerated prints it after one or two."""
+PATIENCE_SECONDS = 30.0
+"""For a guest that is not known: it may have a boot menu, or print nowhere."""
+
+
+def check(wanted: str) -> None:
+    """Refuse an accelerator that this computer does not have.
+
+    Raises:
+        ConfigurationError: as it says.
+    """
+    if wanted == "kvm" and not os.access(_KVM, os.R_OK | os.W_OK):
+        why = "may not be opened by this user" if os.path.exists(_KVM) else "is not there"  # noqa: PTH110 - a device
+        raise ConfigurationError(
+            f'accelerator="kvm": {_KVM} {why}; join its group (adduser USER kvm), switch '
+            'virtualisation on in the firmware, or write accelerator="auto"'
+        )
 
 
 def known(wanted: str) -> str | None:
@@ -34,37 +54,46 @@ def known(wanted: str) -> str | None:
     return {True: candidate, False: "tcg"}.get(cache.recall(host(candidate)))
 
 
-def start(vm: VirtualMachine, wanted: str, context: Context, *, prints: bool) -> None:
+def start(
+    vm: VirtualMachine,
+    wanted: str,
+    context: Context,
+    *,
+    begin: Callable[[str], None],
+    prints: bool,
+) -> None:
     """Start the machine with the accelerator that is wanted, or for ``auto`` the best that works.
 
-    ``prints`` says that the guest is known to print on its serial console: only then does silence
-    prove anything, and only then is it remembered.
+    Args:
+        vm: the machine.
+        wanted: one of `CHOICES`.
+        context: of its build.
+        begin: starts the machine from its base, with the accelerator that it is given.
+        prints: whether the guest is known to print on its serial console. Only then does silence
+            prove anything, and only then is it remembered.
     """
-    if wanted != "auto":
-        vm.start(wanted)
-        return
-    candidate = _candidate()
+    candidate = _candidate() if wanted == "auto" else ""
     verdict = cache.recall(host(candidate)) if candidate else False
-    if not candidate or verdict is False:
-        vm.start("tcg")
+    if verdict is False:
+        begin("tcg" if wanted == "auto" else wanted)
         return
-    vm.start(candidate)
-    if verdict or _proven(vm, context):
+    begin(candidate)
+    seconds = PROOF_SECONDS if prints else PATIENCE_SECONDS
+    if verdict or _proven(vm, context, seconds):
         if not verdict:
             cache.remember(host(candidate), True)
         return
     if prints:
         cache.remember(host(candidate), False)
-    why = vm.ended() or f"its kernel printed nothing within {PROOF_SECONDS:g} s"
+    why = vm.ended() or f"its kernel printed nothing within {seconds:g} s"
     again = " (remembered for this host)" if prints else ""
     text = f"{candidate} did not start the guest, using tcg, which is slower{again}: {why}"
     context.events.emit(Notice(context.build, text.replace("\n", " ")))
-    vm.console.unlink(missing_ok=True)
-    vm.start("tcg")
+    begin("tcg")
 
 
-def _proven(vm: VirtualMachine, context: Context) -> bool:
-    deadline = time.monotonic() + PROOF_SECONDS
+def _proven(vm: VirtualMachine, context: Context, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not vm.ended():
         if PROOF in vm.console.read_bytes():
             return True
@@ -74,11 +103,11 @@ def _proven(vm: VirtualMachine, context: Context) -> bool:
 
 def _candidate() -> str:
     """The accelerator that this host seems to have."""
-    if os.access("/dev/kvm", os.R_OK | os.W_OK):
+    if platform.machine() != "x86_64":
+        return ""
+    if os.access(_KVM, os.R_OK | os.W_OK):
         return "kvm"
-    if platform.system() == "Darwin" and platform.machine() == "x86_64":
-        return "hvf"
-    return ""
+    return "hvf" if platform.system() == "Darwin" else ""
 
 
 def host(accelerator: str) -> str:

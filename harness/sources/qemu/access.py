@@ -7,12 +7,12 @@ cloud-init, which reads a NoCloud seed.
 from __future__ import annotations
 
 import base64
-import io
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness import cloud_init, keys
+from harness import keys
+from harness.sources.qemu import media
 from harness.sources.qemu.disk import escaped
 
 if TYPE_CHECKING:
@@ -58,28 +58,16 @@ def credentials(own: Keys, directory: Path) -> list[str]:
     return arguments
 
 
-def nocloud(own: Keys, username: str, instance_id: str, directory: Path) -> list[str]:
-    """QEMU's arguments for a guest with cloud-init: a seed disk."""
-    import pycdlib
+def nocloud(
+    own: Keys, username: str, instance_id: str, user_data: str, directory: Path
+) -> list[str]:
+    """QEMU's arguments for a guest with cloud-init: a seed disk, ``user_data`` in it too."""
+    from harness.user_data import Login, compose
 
-    user_data = cloud_init.user_data(username, own.public, own.host_private, own.host_public)
+    login = Login(username, own.public, own.host_private, own.host_public)
+    metadata = {"instance-id": instance_id, "local-hostname": "localhost"}
     files = {
-        "user-data": user_data,
-        "meta-data": json.dumps({"instance-id": instance_id, "local-hostname": "localhost"}),
+        "user-data": compose(login, user_data).encode(),
+        "meta-data": json.dumps(metadata).encode(),
     }
-    iso = pycdlib.PyCdlib()
-    iso.new(joliet=3, rock_ridge="1.09", vol_ident="cidata")
-    for number, (name, text) in enumerate(files.items()):
-        data = text.encode()
-        iso.add_fp(
-            io.BytesIO(data),
-            len(data),
-            f"/FILE{number}.;1",
-            rr_name=name,
-            joliet_path=f"/{name}",
-        )
-    path = directory / "seed.iso"
-    path.touch(mode=0o600)
-    iso.write(str(path))
-    iso.close()
-    return ["-drive", f"file={escaped(path)},if=virtio,format=raw,readonly=on"]
+    return media.Disc(media.SEED_LABEL, files).write(directory / "seed.iso")

@@ -1,4 +1,4 @@
-"""Which Debian archive a base disk is made from: the one that this machine already uses."""
+"""Which archive a base is made from: the one that this computer already uses, if it does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+    from harness.sources.qemu.distributions import Distribution
 
 _FIELDS = ("REPO_URI", "RELEASE", "COMPONENT", "ORIGIN", "SOURCESENTRY")
 # Backports, proposed updates and the like are nobody's base.
@@ -33,24 +33,26 @@ class IndexTarget:
     entry: str  # "/etc/apt/sources.list:3", or the number of a stanza in a .sources file
 
 
-def sources_for(suite: str) -> tuple[str, ...]:
-    """The apt source lines for ``suite``; none where this machine knows no Debian archive."""
-    return select(_index_targets(), suite)
+def sources_for(distribution: Distribution, suite: str) -> tuple[str, ...]:
+    """The apt source lines for ``suite``; none where this computer knows no such archive."""
+    return select(_index_targets(), distribution, suite)
 
 
-def select(targets: Iterable[IndexTarget], suite: str) -> tuple[str, ...]:
-    """The lines for ``suite`` from those of ``targets`` that are Debian's own."""
+def select(
+    targets: Iterable[IndexTarget], distribution: Distribution, suite: str
+) -> tuple[str, ...]:
+    """The lines for ``suite`` from those of ``targets`` that are the distribution's own."""
     components: dict[tuple[str, str], list[str]] = {}
     for target in targets:
         match = _SUITE.fullmatch(target.release)
         uri = _plain_uri(target.uri)
-        if not (match and uri and _is_debian(target)):
+        if not (match and uri and _is_from(distribution, target)):
             continue
         chosen = components.setdefault((uri, suite + (match["pocket"] or "")), [])
         if target.component not in chosen:
             chosen.append(target.component)
     return tuple(
-        f"deb [signed-by={KEYRING}] {uri} {release} {' '.join(chosen)}"
+        f"deb {distribution.source_option}{uri} {release} {' '.join(chosen)}"
         for (uri, release), chosen in components.items()
     )
 
@@ -75,10 +77,11 @@ def _index_targets() -> Iterator[IndexTarget]:
         yield IndexTarget(*values)
 
 
-def _is_debian(target: IndexTarget) -> bool:
+def _is_from(distribution: Distribution, target: IndexTarget) -> bool:
     if target.origin:
-        return target.origin == "Debian"
-    return "debian-archive-" in _source_entry(target.entry)
+        return target.origin == distribution.origin
+    entry = _source_entry(target.entry)
+    return any(signer in entry for signer in distribution.signers)
 
 
 def _source_entry(entry: str) -> str:

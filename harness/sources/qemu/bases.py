@@ -1,21 +1,22 @@
-"""What a machine starts from: a recipe's disk, made once and kept, or a local image file."""
+"""What a machine starts from: a recipe's disk, an image file from elsewhere, or a local one."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import cache
-from harness.errors import ConfigurationError
-from harness.events import Notice, Output
-from harness.sources.qemu import disk, recipes, workshop
+from harness import cache, checksum, urls
+from harness.download import Download
+from harness.errors import ConfigurationError, SourceError
+from harness.sources.qemu import disk, recipe_bases, recipes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from harness.sources.base import Context
+
+OPTION = "base_checksum"
 
 
 @dataclass(frozen=True)
@@ -31,86 +32,104 @@ class Base:
     format: str
     size: int
     checksum: str
-    reads_credentials: bool
+    reads_credentials: bool = False
     kernel: Path | None = None
 
     @property
-    def boot_arguments(self) -> list[str]:
+    def boot_arguments(self) -> tuple[tuple[str, ...], ...]:
         """QEMU's arguments for a boot without the boot loader: under emulation it takes seconds.
 
         A guest that reboots ends QEMU, since it may want another kernel than this by then; it is
         started again without these (`Qemu.revive`).
         """
         if self.kernel is None:
-            return []
-        return [
-            *("-kernel", str(self.kernel / "vmlinuz")),
-            *("-initrd", str(self.kernel / "initrd.img")),
-            *("-append", (self.kernel / "cmdline").read_text(encoding="utf-8")),
-            "-no-reboot",
-        ]
+            return ()
+        return (
+            ("-kernel", str(self.kernel / "vmlinuz")),
+            ("-initrd", str(self.kernel / "initrd.img")),
+            ("-append", (self.kernel / "cmdline").read_text(encoding="utf-8")),
+            ("-no-reboot",),
+        )
 
     @property
     def inputs(self) -> Mapping[str, Any]:
         return {"base": {"name": self.name, "checksum": self.checksum}}
 
 
-def check(name: str, context: Context) -> None:
-    """Refuse a base that is neither a recipe nor a file."""
-    if name not in recipes.RECIPES and not (context.directory / name).is_file():
-        raise ConfigurationError(
-            f"base={name!r} is no recipe ({', '.join(sorted(recipes.RECIPES))}) and there is "
-            f"no such file (relative paths start at {context.directory})"
-        )
+def check(base: str | Path | Sequence[str], wanted: str, context: Context) -> None:
+    """Refuse a base that is no recipe, no URL and no file, or whose checksum does not suit it.
 
-
-def resolve(name: str, context: Context) -> Base:
-    """The base, made first if it is a recipe that has not been made here yet."""
-    if recipe := recipes.RECIPES.get(name):
-        return _of_recipe(recipe, context)
-    path = (context.directory / name).resolve()
-    known = disk.info(path)
-    checksum = f"sha256:{cache.sha256(path, context.cancel)}"
-    return Base(name, path, known["format"], known["virtual-size"], checksum, False)
-
-
-def recipe_directory(recipe: recipes.Recipe) -> Path:
-    """Where a recipe's disk (``disk.qcow2``) is kept once it is made."""
-    return cache.directory() / "bases" / f"{recipe.name}-{recipes.digest(recipe)[:16]}"
-
-
-def _of_recipe(recipe: recipes.Recipe, context: Context) -> Base:
-    where = recipe_directory(recipe)
-
-    def make(partial: Path) -> None:
-        notice = f"making the base {recipe.name} with mmdebstrap, once: a minute or two"
-        context.events.emit(Notice(context.build, notice))
-        with workshop.beside(where, context) as work:
-            made = work / "made"
-            made.mkdir()
-            recipes.make(
-                recipe,
-                made / "disk.qcow2",
-                work=work,
-                log=lambda line: _log(context, line),
-                cancelled=context.cancel.is_set,
+    Raises:
+        ConfigurationError: as it says.
+    """
+    if mirrors := _mirrors(base):
+        for url in mirrors:
+            urls.check("base", url)
+        if not wanted:
+            raise checksum.required(OPTION, urls.shown(mirrors[0]))
+    elif str(base) in recipes.RECIPES:
+        if wanted:
+            raise ConfigurationError(
+                f"{OPTION}={wanted!r} has nothing to check: {base} is a recipe, made here from "
+                "packages whose signatures apt verifies; leave it out"
             )
-            checksum = cache.digest(made / "disk.qcow2", context.cancel)
-            (made / "base.json").write_text(json.dumps({"checksum": f"sha256:{checksum}"}))
-            made.replace(partial)
-
-    cache.entry(where, context.cancel, make)
-    checksum = json.loads((where / "base.json").read_text())["checksum"]
-    return Base(
-        recipe.name,
-        where / "disk.qcow2",
-        "qcow2",
-        recipe.disk_size,
-        checksum,
-        reads_credentials=True,
-        kernel=where,
-    )
+    elif not _local(base, context).is_file():
+        raise ConfigurationError(
+            f"base={base!r} is no recipe ({', '.join(sorted(recipes.RECIPES))}), no URL, and there "
+            f"is no such file (relative paths start at {context.directory})"
+        )
+    if wanted:
+        checksum.check(OPTION, wanted, context)
 
 
-def _log(context: Context, line: str) -> None:
-    context.events.emit(Output(context.build, "console", f"{line}\n".encode()))
+def resolve(base: str | Path | Sequence[str], wanted: str, context: Context) -> Base:
+    """The base, made or fetched first if it is not here yet.
+
+    Raises:
+        SourceError: it cannot be had, or it is not what it must be.
+    """
+    if recipe := recipes.RECIPES.get(str(base)):
+        where, digest = recipe_bases.made(recipe, context)
+        path = where / "disk.qcow2"
+        return Base(recipe.name, path, "qcow2", recipe.disk_size, digest, True, where)
+    if mirrors := _mirrors(base):
+        names = {urls.file_name(url) for url in mirrors}
+        expected = checksum.resolve(OPTION, wanted, names, context)
+        path, name = Download(mirrors, expected).path(context), urls.shown(mirrors[0])
+    else:
+        path, name = _local(base, context).resolve(), str(base)
+        expected = checksum.resolve(OPTION, wanted, {path.name}, context)
+    if expected is not None:
+        _verify(path, name, expected, context)
+    known = disk.info(path)
+    disk.check_bootable(path, known, name, alone=bool(mirrors))
+    digest = f"sha256:{cache.known_digest(path, context.cancel)}"
+    return Base(name, path, known["format"], known["virtual-size"], digest)
+
+
+def shown(base: str | Path | Sequence[str]) -> str | list[str]:
+    """A base as a manifest may show it."""
+    mirrors = [urls.shown(url) for url in _mirrors(base)]
+    return mirrors if len(mirrors) > 1 else "".join(mirrors) or str(base)
+
+
+def _mirrors(base: str | Path | Sequence[str]) -> tuple[str, ...]:
+    """The mirrors of a base from elsewhere; none: it is a recipe or a local file."""
+    if isinstance(base, str | Path):
+        text = str(base)
+        return (text,) if "://" in text and not text.startswith("file://") else ()
+    return tuple(base)
+
+
+def _local(base: object, context: Context) -> Path:
+    return context.directory / str(base).removeprefix("file://")
+
+
+def _verify(path: Path, name: str, expected: checksum.Checksum, context: Context) -> None:
+    """Look again, whoever wrote the file and whenever; this costs once for each of its states."""
+    found = cache.known_digest(path, context.cancel, expected.algorithm)
+    if found != expected.digits:
+        raise SourceError(
+            f"base={name!r} is not the file that {OPTION} says:\n  expected {expected}\n"
+            f"  found    {expected.algorithm}:{found} ({path})"
+        )

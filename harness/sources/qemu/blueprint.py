@@ -8,50 +8,71 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.sources.qemu import accelerator, access, disk
-from harness.sources.qemu.vm import Shape, VirtualMachine
+from harness.sources.qemu import accelerator, access, command, disk
+from harness.sources.qemu.command import Place
+from harness.sources.qemu.vm import VirtualMachine
 
 if TYPE_CHECKING:
     from harness.sources.qemu.bases import Base
     from harness.sources.qemu.child_process import Runner
+    from harness.sources.qemu.command import Shape
+    from harness.sources.qemu.media import Disc
 
 
 @dataclass(frozen=True)
 class Blueprint:
     """All that decides how a machine boots, and what is in it when it has booted.
 
-    ``memory`` is in MiB, ``disk_size`` in bytes (None: the base's).
+    ``disk_size`` is in bytes (None: the base's).
     """
 
     base: Base
-    memory: int
-    cpus: int
     disk_size: int | None
+    shape: Shape
     username: str
-    ssh_port: int
+    user_data: str
+    cd: Disc
+
+    @property
+    def may_be_saved(self) -> bool:
+        """Whether another machine may go on from where one of this kind has booted to.
+
+        What the author's user data did is meant for one machine. The rest is not in a saved state:
+        variables of firmware, further disks, whatever ``qemuargs`` may bring.
+        """
+        shape = self.shape
+        own = (shape.firmware, shape.additional_disks, shape.window, shape.qemuargs)
+        return not any((self.user_data, *own))
 
     def machine(self, machine_id: str, directory: Path, keys: access.Keys) -> VirtualMachine:
         """A machine that has no disk yet, and will learn these keys when it boots."""
-        if self.base.reads_credentials and self.username == "root":
-            arguments = access.credentials(keys, directory)
-        else:
-            arguments = access.nocloud(keys, self.username, machine_id, directory)
-        return VirtualMachine(machine_id, directory, keys, self._shape(arguments))
+        arguments = self._login(machine_id, directory, keys)
+        if self.shape.firmware:
+            arguments += self.shape.firmware.arguments(directory)
+        if self.cd.files:
+            arguments += self.cd.write(directory / "cd.iso")
+        return VirtualMachine(machine_id, directory, keys, self.shape, arguments)
 
-    def give_disk(self, vm: VirtualMachine, run: Runner) -> None:
-        """The base's disk, of which the machine writes to a copy."""
-        disk.create_overlay(run, self.base.path, self.base.format, vm.disk, self.disk_size)
+    def give_disks(self, vm: VirtualMachine, run: Runner) -> None:
+        """The base's disk, of which the machine writes to a copy, and the empty ones."""
+        first, *others = vm.place.disks(self.shape)
+        disk.create_overlay(run, self.base.path, self.base.format, first, self.disk_size)
+        for path, size in zip(others, self.shape.additional_disks, strict=True):
+            disk.create_empty(run, path, size)
 
     def digest(self, accelerator_name: str) -> str:
         """Equal for machines of which one may resume what another has saved."""
-        vm = VirtualMachine("", Path(), access.Keys("", "", "", ""), self._shape([]))
         parts = [
-            asdict(self),
-            vm.command(accelerator_name),
-            self.base.boot_arguments,
+            asdict(self.base),
+            self.disk_size,
+            command.build(self.shape, Place("", Path(), 0), accelerator_name, []),
+            self.username,
+            self.cd.digest,
             accelerator.host(accelerator_name),
         ]
         return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
-    def _shape(self, arguments: list[str]) -> Shape:
-        return Shape(self.memory, self.cpus, self.ssh_port, arguments, self.base.boot_arguments)
+    def _login(self, machine_id: str, directory: Path, keys: access.Keys) -> list[str]:
+        if self.base.reads_credentials and self.username == "root" and not self.user_data:
+            return access.credentials(keys, directory)
+        return access.nocloud(keys, self.username, machine_id, self.user_data, directory)

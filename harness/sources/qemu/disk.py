@@ -10,21 +10,30 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import ConfigurationError, SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from harness.sources.qemu.child_process import Runner
 
-FORMATS = {"qcow2": "qcow2", "raw": "raw"}
-"""The formats of images, and what their files' names end in."""
+FORMATS = ("qcow2", "raw", "vmdk", "vdi", "vhdx")
+"""The formats of images; their files' names end in the same."""
+_ARCHIVES = {
+    b"\xfd7zXZ\0": "xz",
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+}
+_ISO9660, _ISO9660_AT = b"CD001", 0x8001
 _UNITS = {"": 1 << 20, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-def parse_size(value: str | int) -> int:
+def parse_size(option: str, value: str | int) -> int:
     """Bytes of a size as Packer writes it: "10G", "4096M", or a number of MiB."""
     match = re.fullmatch(r"(\d+)\s*([KMGT]?)B?", str(value).strip(), re.IGNORECASE)
     if not match or int(match[1]) == 0:
         raise ConfigurationError(
-            f'disk_size={value!r} is no size: write "10G", "4096M", or a number of MiB'
+            f'{option}={value!r} is no size: write "10G", "4096M", or a number of MiB'
         )
     return int(match[1]) * _UNITS[match[2].upper()]
 
@@ -43,6 +52,37 @@ def info(path: Path) -> dict[str, Any]:
     return known
 
 
+def check_bootable(path: Path, known: Mapping[str, Any], name: str, *, alone: bool) -> None:
+    """Refuse a file that no machine could start from, or that would read other files here.
+
+    Args:
+        path: the file.
+        known: what `info` says of it.
+        name: of the base, for the message.
+        alone: whether the file comes from elsewhere, where it cannot have had a backing file.
+
+    Raises:
+        SourceError: as it says.
+    """
+    if known["format"] == "raw":
+        with path.open("rb") as file:
+            start = file.read(_ISO9660_AT + len(_ISO9660))
+        for magic, kind in _ARCHIVES.items():
+            if start.startswith(magic):
+                raise SourceError(f"base={name!r} is a file packed with {kind}: unpack it first")
+        if start[_ISO9660_AT:] == _ISO9660:
+            raise SourceError(
+                f"base={name!r} is a CD image, and this source installs nothing: start from a "
+                "disk image with cloud-init, such as a distribution's cloud image"
+            )
+    data = known.get("format-specific", {}).get("data", {})
+    if alone and ("backing-filename" in known or "data-file" in data):
+        raise SourceError(
+            f"base={name!r} reads another file of this computer "
+            f"({known.get('backing-filename') or data['data-file']}): it does not stand by itself"
+        )
+
+
 def escaped(path: Path) -> str:
     """A path in one of QEMU's option lists, where a comma ends the option."""
     return str(path).replace(",", ",,")
@@ -54,8 +94,15 @@ def create_overlay(run: Runner, base: Path, base_format: str, path: Path, size: 
     run([*command, str(path), *([str(size)] if size else [])])
 
 
-def flatten(run: Runner, overlay: Path, path: Path, disk_format: str) -> None:
+def create_empty(run: Runner, path: Path, size: int) -> None:
+    """A disk that reads as zeros."""
+    run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), str(size)])
+
+
+def flatten(
+    run: Runner, overlay: Path, path: Path, disk_format: str, compress: bool = False
+) -> None:
     """A disk that stands by itself, with what the overlay shows."""
     # Out of order writes (-W) and several at once: the target is new, nobody reads it yet.
     command = ["qemu-img", "convert", "-W", "-m", "8", "-f", "qcow2", "-O", disk_format]
-    run([*command, str(overlay), str(path)])
+    run([*command, *(["-c"] if compress else []), str(overlay), str(path)])

@@ -1,7 +1,7 @@
 """A bootable GPT disk in a plain file: no loop device, no mount, no privilege.
 
 The partitions are those of Debian's cloud images: 1 is the root file system and the last on the
-disk, so that it can grow; 14 holds GRUB for BIOS; 15 is kept for EFI and is still empty.
+disk, so that it can grow; 14 holds GRUB for BIOS, 15 GRUB for EFI.
 """
 
 from __future__ import annotations

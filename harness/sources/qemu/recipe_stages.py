@@ -6,6 +6,7 @@ system before the packages are installed, and ``finish`` runs in it afterwards.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -13,18 +14,19 @@ import shlex
 import shutil
 import stat
 import tarfile
+import tempfile
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import ToolMissingError
 from harness.sources.qemu import apt_sources, gpt_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.sources.qemu.child_process import Runner
+    from harness.sources.qemu.distributions import Distribution
 
 # Every feature by name: what mke2fs.conf of the building machine has is its own affair, and
 # GRUB and e2fsck of the recipe's suite must know them.
@@ -56,30 +58,36 @@ class Stages:
         return self.work / "root"
 
     def install_packages(
-        self, suite: str, packages: tuple[str, ...], sources: tuple[str, ...]
+        self,
+        suite: str,
+        packages: tuple[str, ...],
+        sources: tuple[str, ...],
+        distribution: Distribution,
     ) -> None:
         """The root file system as a tar, with owners and devices as they should be."""
         (self.work / "apt.conf").write_text(apt_sources.access_settings(), encoding="utf-8")
         (self.work / "files.tar").write_bytes(files_tar())
-        self.run(
-            [
-                "mmdebstrap",
-                "--variant=apt",
-                "--architectures=amd64",
-                f"--include={','.join(packages)}",
-                *_keyring_options(sources),
-                f"--aptopt={self.work / 'apt.conf'}",
-                # Before the kernel is installed: its initrd is made with our settings.
-                f"--essential-hook=tar-in {_quoted(self.work / 'files.tar')} /",
-                f"--customize-hook=upload {_quoted(_directory() / 'finish')} /finish",
-                f'--customize-hook=chroot "$1" sh /finish {self.ids.root_filesystem}',
-                '--customize-hook=rm "$1/finish"',
-                suite,
-                str(self.archive),
-                *sources,
-            ],
-            environ=_temporary_directory(self.work),
-        )
+        with _temporary_directory(self.work) as temporary:
+            self.run(
+                [
+                    "mmdebstrap",
+                    "--variant=apt",
+                    "--architectures=amd64",
+                    f"--components={distribution.components}",
+                    *_keyring_options(distribution, sources, temporary),
+                    f"--include={','.join(packages)}",
+                    f"--aptopt={self.work / 'apt.conf'}",
+                    # Before the kernel is installed: its initrd is made with our settings.
+                    f"--essential-hook=tar-in {_quoted(self.work / 'files.tar')} /",
+                    f"--customize-hook=upload {_quoted(_directory() / 'finish')} /finish",
+                    f'--customize-hook=chroot "$1" sh /finish {self.ids.root_filesystem}',
+                    '--customize-hook=rm "$1/finish"',
+                    suite,
+                    str(self.archive),
+                    *sources,
+                ],
+                environ={"TMPDIR": str(temporary)},
+            )
 
     def partition(self) -> None:
         with self.raw.open("wb") as file:
@@ -116,6 +124,16 @@ class Stages:
         images = self.root / "boot/grub/i386-pc"
         boot, core = ((images / name).read_bytes() for name in ("boot.img", "core.img"))
         gpt_disk.install_grub(self.raw, boot, core)
+
+    def install_efi_loader(self) -> None:
+        """GRUB for EFI firmware, under the name that any firmware looks for on any disk."""
+        partition = f"{self.raw}@@{gpt_disk.EFI_START}"
+        sectors = (gpt_disk.ROOT_START - gpt_disk.EFI_START) // gpt_disk.SECTOR
+        number = self.ids.root_filesystem.hex[:8]
+        self.run(["mformat", "-i", partition, "-T", str(sectors), "-N", number, "-v", "EFI", "::"])
+        self.run(["mmd", "-i", partition, "::/EFI", "::/EFI/BOOT"])
+        loader = self.root / "boot/grub/x86_64-efi/core.efi"
+        self.run(["mcopy", "-i", partition, str(loader), "::/EFI/BOOT/BOOTX64.EFI"])
 
     def keep_kernel(self, directory: Path) -> None:
         """What GRUB would load, beside the disk: a machine's first boot is seconds faster so."""
@@ -177,27 +195,28 @@ def _directory() -> Path:
     return Path(str(resources.files(__package__) / "recipe_files"))
 
 
-def _keyring_options(sources: tuple[str, ...]) -> list[str]:
-    """What makes mmdebstrap's own choice of an archive work where apt does not trust Debian."""
-    if not apt_sources.KEYRING.exists():
-        raise ToolMissingError(
-            f"{apt_sources.KEYRING} is missing: packages from Debian cannot be verified. "
-            "Install with: apt-get install debian-archive-keyring"
-        )
-    return [] if sources else [f"--keyring={apt_sources.KEYRING}"]
+def _keyring_options(
+    distribution: Distribution, sources: tuple[str, ...], temporary: Path
+) -> list[str]:
+    """What mmdebstrap must be told of the keys where the source lines say nothing of them."""
+    if distribution.keyring_package:
+        return [] if sources else [f"--keyring={distribution.keyring}"]
+    reachable = temporary / distribution.keyring.name
+    shutil.copyfile(distribution.keyring, reachable)
+    reachable.chmod(0o644)
+    return [f"--keyring={reachable}", "--skip=check/signed-by"]
 
 
-def _temporary_directory(work: Path) -> dict[str, str]:
-    """TMPDIR for mmdebstrap: ``work``, unless a plain user's other ids could not get there."""
+@contextlib.contextmanager
+def _temporary_directory(work: Path) -> Iterator[Path]:
+    """A folder that mmdebstrap's user ids get to: in ``work``, unless a plain user's cannot."""
     reachable = os.geteuid() == 0 or all(
         parent.stat().st_mode & stat.S_IXOTH for parent in (work, *work.resolve().parents)
     )
-    if not reachable:
-        return {}
-    temporary = work / "tmp"
-    temporary.mkdir()
-    temporary.chmod(0o1777)
-    return {"TMPDIR": str(temporary)}
+    where = work if reachable else None
+    with tempfile.TemporaryDirectory(dir=where, ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o1777)
+        yield Path(name)
 
 
 def _quoted(path: Path) -> str:

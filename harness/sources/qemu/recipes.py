@@ -1,19 +1,22 @@
 """Base disks made from nothing but apt: no root, no loop device, no KVM.
 
 mmdebstrap makes a root file system as a tar, mke2fs puts it into a partition of a plain file, and
-GRUB's two images are written where the BIOS looks for them.
+GRUB's images are written where BIOS and EFI firmware look for them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from harness.errors import SourceError
 from harness.sources.qemu import apt_sources, gpt_disk, recipe_stages
 from harness.sources.qemu.child_process import ChildRunner, require_tools
+from harness.sources.qemu.distributions import DEBIAN, UBUNTU, Distribution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from harness.sources.qemu.child_process import Runner
 
 # Raised when the same recipe and files make another disk than before.
-FORMAT = 2
+FORMAT = 3
 
 # Program: its Debian package.
 SYSTEM_TOOLS: Mapping[str, str] = MappingProxyType(
@@ -32,6 +35,7 @@ SYSTEM_TOOLS: Mapping[str, str] = MappingProxyType(
         "tar": "tar",
         "mke2fs": "e2fsprogs",
         "debugfs": "e2fsprogs",
+        "mformat": "mtools",
         "sfdisk": "fdisk",
         "qemu-img": "qemu-utils",
     }
@@ -42,11 +46,11 @@ _PACKAGES = (
     "cloud-init",
     "dbus",
     "e2fsprogs",
+    "grub-efi-amd64-bin",
     "grub-pc-bin",
     "grub2-common",
     "iproute2",
     "libnss-myhostname",
-    "linux-image-cloud-amd64",
     "lz4",
     "openssh-server",
     "sudo",
@@ -61,17 +65,24 @@ class Recipe:
     """What goes into a base disk."""
 
     name: str
+    distribution: Distribution
     suite: str
-    packages: tuple[str, ...] = _PACKAGES
+    packages: tuple[str, ...]
+    """What this distribution has beside what all have: its kernel, to begin with."""
     disk_size: int = 2048 * gpt_disk.MIB  # the guest grows into a larger disk by itself
 
 
-RECIPES: Mapping[str, Recipe] = MappingProxyType({"debian-12": Recipe("debian-12", "bookworm")})
+_KNOWN = (
+    Recipe("debian-12", DEBIAN, "bookworm", ("linux-image-cloud-amd64",)),
+    Recipe("debian-13", DEBIAN, "trixie", ("linux-image-cloud-amd64", "systemd-repart")),
+    Recipe("ubuntu-24.04", UBUNTU, "noble", ("linux-image-virtual",)),
+)
+RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _KNOWN})
 
 
 def digest(recipe: Recipe) -> str:
     """A hash of everything that determines the disk, but for the state of the archive."""
-    return _digest(recipe, apt_sources.sources_for(recipe.suite))
+    return _digest(recipe, apt_sources.sources_for(recipe.distribution, recipe.suite))
 
 
 def make(
@@ -88,24 +99,37 @@ def make(
     Beside it: ``vmlinuz``, ``initrd.img`` and ``cmdline``, for a boot without GRUB.
     """
     require_tools(SYSTEM_TOOLS, f"The recipe {recipe.name}")
-    sources = apt_sources.sources_for(recipe.suite)
+    recipe.distribution.require(recipe.suite)
+    sources = apt_sources.sources_for(recipe.distribution, recipe.suite)
     ids = gpt_disk.Identifiers.derived_from(_digest(recipe, sources))
     runner = run or ChildRunner(log, cancelled)
     stages = recipe_stages.Stages(work, ids, recipe.disk_size, runner)
 
     log(f"{recipe.name}: installing {recipe.suite} with mmdebstrap")
-    stages.install_packages(recipe.suite, recipe.packages, sources)
+    packages = (*_PACKAGES, *recipe.packages)
+    try:
+        stages.install_packages(recipe.suite, packages, sources, recipe.distribution)
+    except SourceError as error:
+        named = re.findall(r"https?://\S+", " ".join(sources))
+        archive = " and ".join(dict.fromkeys(named)) or f"{recipe.distribution.origin}'s archive"
+        raise SourceError(
+            f"the base {recipe.name} could not be installed from {archive}. If that cannot be "
+            "reached from here, apt's proxy settings are used for it (Acquire::http::Proxy), and "
+            f"base= may be a cloud image instead.\n{error}"
+        ) from error
     log(f"{recipe.name}: making the disk")
     stages.partition()
     stages.fill_root()
     stages.set_capabilities()
     stages.install_grub()
+    stages.install_efi_loader()
     stages.keep_kernel(disk.parent)
     log(f"{recipe.name}: writing {disk}")
     stages.convert(disk)
 
 
 def _digest(recipe: Recipe, sources: tuple[str, ...]) -> str:
-    parts = [FORMAT, asdict(recipe), sources, recipe_stages.EXT4_FEATURES]
+    named = [recipe.name, recipe.suite, _PACKAGES, recipe.packages, recipe.disk_size]
+    parts = [FORMAT, named, sources, recipe_stages.EXT4_FEATURES]
     parts += [(name, path.read_text("utf-8")) for name, path in recipe_stages.recipe_files()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

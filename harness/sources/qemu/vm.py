@@ -1,4 +1,4 @@
-"""One QEMU process: its command line, its console, its state on disk, its end."""
+"""One QEMU process: its start, its console, its state on disk, its end."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import shutil
 import socket
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.console import Watch
 from harness.errors import SourceError
-from harness.sources.qemu import disk, qmp
+from harness.sources.qemu import command, qmp
+from harness.sources.qemu.command import Place
+from harness.sources.qemu.disk import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,26 +25,12 @@ if TYPE_CHECKING:
     from harness.cancel import CancelToken
     from harness.sources.base import Connection
     from harness.sources.qemu.access import Keys
+    from harness.sources.qemu.command import Shape
 
-PROGRAM = "qemu-system-x86_64"
 SSH_IS_UP = re.compile(rb"Started .*\bsshd?\.service")
 """What systemd prints when the server listens."""
-_CPU = {"tcg": "max", "kvm": "host", "hvf": "host"}
-_ACCEL = {"tcg": "tcg,thread=multi", "kvm": "kvm", "hvf": "hvf"}
 SAVE_TIMEOUT = RESUME_TIMEOUT = 30.0
 """Seconds; either takes a tenth of one."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a machine is made of; memory in MiB."""
-
-    memory: int
-    cpus: int
-    ssh_port: int
-    arguments: Sequence[str]
-    first_boot: Sequence[str] = ()
-    """Arguments of the first boot only: a kernel that the disk may not have any more afterwards."""
 
 
 @dataclass
@@ -53,6 +41,8 @@ class VirtualMachine:
     directory: Path
     keys: Keys
     shape: Shape
+    arguments: Sequence[str] = ()
+    """What QEMU is told beside the shape: this machine's keys and files."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     public_key: str = ""
     accelerator: str = ""
@@ -69,24 +59,27 @@ class VirtualMachine:
     _watch: Watch | None = None
 
     @property
+    def place(self) -> Place:
+        return Place(self.id, self.directory, self.port)
+
+    @property
     def disk(self) -> Path:
-        return self.directory / "disk.qcow2"
+        return self.place.disk
 
     @property
     def console(self) -> Path:
-        return self.directory / "console.log"
+        return self.place.console
 
     def start(self, accelerator: str) -> None:
         """Start QEMU; it runs when this returns, the guest has only begun to boot."""
         file = self.memory_file
-        memory = _memory(self.shape, file, shared=True) if file else []
         self.console.write_bytes(b"")
         self._prepare(accelerator)
-        self._launch([*self.shape.first_boot, *memory])
+        self._launch(self.shape, _memory(self.shape, file, shared=True) if file else [])
 
     def restart(self) -> None:
         """Start QEMU anew on the same disk, at the same port, after the guest has ended it."""
-        self._launch([])
+        self._launch(replace(self.shape, boot=()), [])
 
     def save(self, devices: Path) -> None:
         """Save what is neither on the disk nor in ``memory_file``, and end QEMU."""
@@ -107,9 +100,9 @@ class VirtualMachine:
         touch. The console goes on where the other's ended.
         """
         shutil.copyfile(console, self.console)
-        saved = [*_memory(self.shape, memory, shared=False), "-incoming", "defer"]
         self._prepare(accelerator)
-        self._launch([*self.shape.first_boot, *saved])
+        saved = [*_memory(self.shape, memory, shared=False), "-incoming", "defer"]
+        self._launch(self.shape, saved)
         try:
             self._load(devices)
         except SourceError as error:
@@ -137,14 +130,15 @@ class VirtualMachine:
         self.port = self._reservation.getsockname()[1]
         self.accelerator = accelerator
 
-    def _launch(self, extra: Sequence[str]) -> None:
+    def _launch(self, shape: Shape, extra: Sequence[str]) -> None:
         if self._monitor is not None:
             self._monitor.close()
         self._monitor = qmp.Monitor()
         self._watch = Watch(self.console)
+        own = [*self.arguments, *self._monitor.arguments, *extra]
         with (self.directory / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [*self.command(self.accelerator), *self._monitor.arguments, *extra],
+                command.build(shape, self.place, self.accelerator, own),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -201,37 +195,10 @@ class VirtualMachine:
             self._reservation.close()
             self._reservation = None
 
-    def command(self, accelerator: str) -> list[str]:
-        """What decides how the guest sees its machine; the same words, the same machine."""
-        # cache=unsafe: nobody needs the overlay after a crash, and the image is synced by us.
-        drive = f"file={disk.escaped(self.disk)},if=virtio,format=qcow2,cache=unsafe,discard=unmap"
-        forward = f"user,id=net0,hostfwd=tcp:127.0.0.1:{self.port}-:{self.shape.ssh_port}"
-        return [
-            PROGRAM,
-            *("-name", self.id),
-            *("-machine", "q35"),
-            *("-accel", _ACCEL[accelerator]),
-            *("-cpu", _CPU[accelerator]),
-            *("-m", str(self.shape.memory)),
-            *("-smp", str(self.shape.cpus)),
-            *("-display", "none"),
-            *("-monitor", "none"),
-            # A guest that reboots writes on behind what it said before.
-            *("-chardev", f"file,id=console,path={disk.escaped(self.console)},append=on"),
-            *("-serial", "chardev:console"),
-            *("-drive", drive),
-            *("-netdev", forward),
-            *("-device", "virtio-net-pci,netdev=net0,romfile="),
-            *("-device", "virtio-rng-pci"),
-            # Tells the guest's kernel, where it has the driver, that it was resumed anew.
-            *("-device", "vmgenid,guid=auto"),
-            *self.shape.arguments,
-        ]
-
 
 def _memory(shape: Shape, file: Path, *, shared: bool) -> list[str]:
     """The guest's memory in a file: written to it, or a private copy page by page."""
-    backend = f"memory-backend-file,id=memory,size={shape.memory}M,mem-path={disk.escaped(file)}"
+    backend = f"memory-backend-file,id=memory,size={shape.memory}M,mem-path={escaped(file)}"
     backend += f",share={'on' if shared else 'off'}"
     return ["-object", backend, "-machine", "memory-backend=memory"]
 

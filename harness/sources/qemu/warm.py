@@ -165,7 +165,7 @@ class Warmer:
             own = access.Keys.generate(keys.generate_key())
             vm = self.blueprint.machine(f"warm-{secrets.token_hex(4)}", made, own)
             vm.memory_file = State(made).memory
-            self.blueprint.give_disk(vm, self.run)
+            self.blueprint.give_disks(vm, self.run)
             try:
                 vm.start(self.accelerator)
                 with console.shown(functools.partial(self._read_console, vm)):

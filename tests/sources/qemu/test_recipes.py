@@ -1,18 +1,13 @@
 from __future__ import annotations
 
-import base64
-import contextlib
 import dataclasses
 import io
-import os
 import shutil
-import socket
 import struct
 import subprocess
 import tarfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,14 +15,12 @@ from harness.errors import CancelledError, SourceError, ToolMissingError
 from harness.sources.qemu import apt_sources, gpt_disk, recipe_stages, recipes
 from harness.sources.qemu.apt_sources import IndexTarget
 from harness.sources.qemu.child_process import ChildRunner, require_tools
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from harness.sources.qemu.distributions import DEBIAN, UBUNTU
 
 RECIPE = recipes.RECIPES["debian-12"]
 ARCHIVE = "http://archive.example/debian/"
+SIGNED = f"[signed-by={DEBIAN.keyring}]"
 SECURITY = "https://archive.example/debian-security/"
-SIGNED = f"[signed-by={apt_sources.KEYRING}]"
 
 
 def target(
@@ -47,7 +40,7 @@ def test_debian_s_own_sources_are_taken() -> None:
         target("bookworm-updates"),
         target("bookworm-security", SECURITY),
     ]
-    assert apt_sources.select(targets, "bookworm") == (
+    assert apt_sources.select(targets, DEBIAN, "bookworm") == (
         f"deb {SIGNED} {ARCHIVE} bookworm main contrib",
         f"deb {SIGNED} {ARCHIVE} bookworm-updates main",
         f"deb {SIGNED} {SECURITY} bookworm-security main",
@@ -56,7 +49,7 @@ def test_debian_s_own_sources_are_taken() -> None:
 
 def test_another_debian_s_sources_serve_with_the_recipe_s_suite() -> None:
     targets = [target("trixie"), target("trixie-security", SECURITY)]
-    assert apt_sources.select(targets, "bookworm") == (
+    assert apt_sources.select(targets, DEBIAN, "bookworm") == (
         f"deb {SIGNED} {ARCHIVE} bookworm main",
         f"deb {SIGNED} {SECURITY} bookworm-security main",
     )
@@ -76,27 +69,51 @@ def test_another_debian_s_sources_serve_with_the_recipe_s_suite() -> None:
     ids=lambda value: f"{value.origin}-{value.release}-{value.uri[:5]}",
 )
 def test_nothing_else_leaks_into_a_base(foreign: IndexTarget) -> None:
-    assert apt_sources.select([foreign], "bookworm") == ()
+    assert apt_sources.select([foreign], DEBIAN, "bookworm") == ()
 
 
 def test_before_apt_fetched_any_list_the_keyring_tells_debian_s_sources(tmp_path: Path) -> None:
     stanzas = tmp_path / "debian.sources"
     stanzas.write_text(
         "URIs: http://other.example\nSigned-By: /usr/share/keyrings/other.gpg\n\n"
-        f"# a comment\nURIs: {ARCHIVE}\nSigned-By: {apt_sources.KEYRING}\n"
+        f"# a comment\nURIs: {ARCHIVE}\nSigned-By: {DEBIAN.keyring}\n"
     )
     targets = [
         IndexTarget("http://other.example/", "bookworm", "main", "", f"{stanzas}:1"),
         IndexTarget(ARCHIVE, "bookworm", "main", "", f"{stanzas}:2"),
     ]
-    assert apt_sources.select(targets, "bookworm") == (f"deb {SIGNED} {ARCHIVE} bookworm main",)
+    assert apt_sources.select(targets, DEBIAN, "bookworm") == (
+        f"deb {SIGNED} {ARCHIVE} bookworm main",
+    )
 
 
 def test_a_list_of_mirrors_stands_for_its_first(tmp_path: Path) -> None:
     mirrors = tmp_path / "debian.list"
     mirrors.write_text(f"{ARCHIVE}\nhttp://second.example/debian/\n")
     listed = target("bookworm", f"mirror+file:{mirrors}/")
-    assert apt_sources.select([listed], "bookworm") == (f"deb {SIGNED} {ARCHIVE} bookworm main",)
+    assert apt_sources.select([listed], DEBIAN, "bookworm") == (
+        f"deb {SIGNED} {ARCHIVE} bookworm main",
+    )
+
+
+def test_ubuntu_s_own_sources_are_told_from_debian_s() -> None:
+    targets = [target("jammy", origin="Ubuntu"), target("bookworm")]
+    assert apt_sources.select(targets, UBUNTU, "noble") == (f"deb {ARCHIVE} noble main",)
+
+
+def test_a_release_that_mmdebstrap_cannot_find_is_told_with_the_way_out(tmp_path: Path) -> None:
+    table = tmp_path / "ubuntu.csv"
+    for text in ("", "22.04 LTS,Jammy Jellyfish,jammy,2021\n"):
+        table.write_text(text)
+        with pytest.raises(ToolMissingError, match=r"noble.* apt-get install distro-info-data"):
+            dataclasses.replace(UBUNTU, releases=table).require("noble")
+    table.write_text("24.04 LTS,Noble Numbat,noble,2023-10-12\n")
+    dataclasses.replace(UBUNTU, releases=table).require("noble")
+
+
+def test_a_missing_keyring_is_told_with_its_package(tmp_path: Path) -> None:
+    with pytest.raises(ToolMissingError, match="apt-get install debian-archive-keyring"):
+        dataclasses.replace(DEBIAN, keyring=tmp_path / "none").require("bookworm")
 
 
 # The digest
@@ -109,7 +126,7 @@ def test_a_digest_is_stable() -> None:
 def test_a_digest_knows_the_recipe_and_the_archive(monkeypatch: pytest.MonkeyPatch) -> None:
     more = dataclasses.replace(RECIPE, packages=(*RECIPE.packages, "nginx"))
     here = recipes.digest(RECIPE)
-    monkeypatch.setattr(apt_sources, "sources_for", lambda suite: (f"deb elsewhere {suite}",))
+    monkeypatch.setattr(apt_sources, "sources_for", lambda _, suite: (f"deb elsewhere {suite}",))
     elsewhere = recipes.digest(RECIPE)
     assert len({here, elsewhere, recipes.digest(more)}) == 3
 
@@ -226,99 +243,16 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-# The whole
+# The archive
 
 
-@pytest.mark.vm
-def test_the_disk_boots_and_answers_with_the_keys_it_was_given(tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    work.mkdir()
-    base = tmp_path / "base.qcow2"
-    recipes.make(RECIPE, base, work=work, log=print, cancelled=lambda: False)
-    with booted(base, tmp_path) as ssh:
-        machine = ssh("cat /etc/machine-id; systemctl is-system-running --wait; cat /etc/hostname")
-        disk = ssh("df --output=size -B1G / | tail -1; cloud-init status; ls /etc/ssh/*_key")
-        assert machine.split()[1:] == ["running", "debian"]
-        assert disk.split() == ["4", "status:", "disabled", "/etc/ssh/ssh_host_ed25519_key"]
-
-
-@contextlib.contextmanager
-def booted(base: Path, directory: Path) -> Iterator[Callable[[str], str]]:
-    """A machine on an overlay of the base, twice its size, and a way to run commands on it."""
-    overlay = directory / "overlay.qcow2"
-    subprocess.run(
-        ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, overlay, "4G"],
-        check=True,
-    )
-    for name in ("user", "host"):
-        key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)]
-        subprocess.run(key, check=True)
-    port = free_port()
-    with (directory / "console.log").open("wb") as console:
-        machine = subprocess.Popen(qemu(overlay, directory, port), stdout=console)
-        try:
-            ssh = client(directory, port)
-            wait_for_ssh(ssh, machine)
-            yield ssh
-            with contextlib.suppress(subprocess.CalledProcessError):
-                ssh("systemctl poweroff")
-            assert machine.wait(60) == 0
-        finally:
-            machine.kill()
-            machine.wait()
-
-
-def qemu(overlay: Path, directory: Path, port: int) -> list[str]:
-    secrets = {
-        "ssh.authorized_keys.root": directory / "user.pub",
-        "ssh.host_ed25519_key": directory / "host",
-    }
-    arguments = []
-    for name, path in secrets.items():
-        encoded = base64.b64encode(path.read_bytes()).decode()
-        arguments += ["-smbios", f"type=11,value=io.systemd.credential.binary:{name}={encoded}"]
-    network = f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"
-    return [
-        *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"),
-        *("-m", "1024", "-smp", "2", "-display", "none", "-serial", "stdio", "-monitor", "none"),
-        *("-drive", f"file={overlay},if=virtio,cache=unsafe"),
-        *("-netdev", network, "-device", "virtio-net-pci,netdev=net", *arguments),
-    ]
-
-
-def client(directory: Path, port: int) -> Callable[[str], str]:
-    known_hosts = directory / "known_hosts"
-    known_hosts.write_text(f"[127.0.0.1]:{port} {(directory / 'host.pub').read_text()}")
-    options = [
-        f"UserKnownHostsFile={known_hosts}",
-        f"IdentityFile={directory / 'user'}",
-        *("StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "BatchMode=yes"),
-        # Short enough for another try; long enough for the guest, where each is a process.
-        "ConnectTimeout=4",
-    ]
-    flags = [word for option in options for word in ("-o", option)]
-
-    def ssh(command: str) -> str:
-        argv = ["ssh", "-F", os.devnull, *flags, "-p", str(port), "root@127.0.0.1", command]
-        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120).stdout
-
-    return ssh
-
-
-def wait_for_ssh(ssh: Callable[[str], str], machine: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 180
-    while True:
-        try:
-            ssh("true")
-        except subprocess.CalledProcessError:
-            assert machine.poll() is None, "QEMU ended"
-            assert time.monotonic() < deadline, "no SSH login within three minutes"
-            time.sleep(0.5)
-        else:
-            return
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+@pytest.mark.skipif(not shutil.which("mmdebstrap"), reason="mmdebstrap is not installed")
+def test_an_archive_that_cannot_be_reached_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = "http://127.0.0.1:1/debian"
+    monkeypatch.setattr(apt_sources, "sources_for", lambda *_: (f"deb {nowhere} bookworm main",))
+    with pytest.raises(SourceError, match="could not be installed from") as error:
+        recipes.make(RECIPE, tmp_path / "disk", work=tmp_path, log=print, cancelled=lambda: False)
+    assert f"from {nowhere}. If that cannot be reached" in str(error.value)
+    assert "Could not connect to 127.0.0.1" in str(error.value)

@@ -1,0 +1,131 @@
+"""From a machine's disks to image files: first under a name that nobody takes for an image."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import cache, naming
+from harness.errors import ConfigurationError
+from harness.model import Image, Resource
+from harness.sources.qemu import disk
+from harness.sources.qemu.launch import runner
+
+if TYPE_CHECKING:
+    from harness.sources.base import Context
+    from harness.sources.qemu import Qemu
+    from harness.sources.qemu.vm import VirtualMachine
+
+
+def check_targets(source: Qemu, context: Context) -> None:
+    """Refuse to replace an image that is there.
+
+    Raises:
+        ConfigurationError: as it says, or the name is none.
+    """
+    for target in _targets(source, context):
+        if target.exists():
+            raise ConfigurationError(
+                f"image_name={source.image_name!r}: {target} exists and an image is never "
+                "replaced; put {timestamp} into the name, or remove the file"
+            )
+
+
+def capture(source: Qemu, vm: VirtualMachine, context: Context) -> Image:
+    """Write each disk of the stopped machine to a file by itself."""
+    targets = _targets(source, context)
+    for target in targets:
+        partial = str(_partial(target))
+        context.journal.intend(Resource("file", partial, source.type, context.build))
+    targets[0].parent.mkdir(parents=True, exist_ok=True)
+    files = []
+    for path, target in zip(vm.place.disks(vm.shape), targets, strict=True):
+        disk.flatten(
+            runner(context), path, _partial(target), source.format, source.disk_compression
+        )
+        files.append(_described(target, context))
+    properties = {
+        "base": vm.inputs["base"]["name"],
+        "base_checksum": vm.inputs["base"]["checksum"],
+        "accelerator": vm.inputs["accelerator"],
+    }
+    if files[1:]:
+        properties["additional_disks"] = files[1:]
+    return Image(
+        build=context.build,
+        source_type=source.type,
+        format=source.format,
+        path=targets[0],
+        properties=properties,
+        **files[0],
+    )
+
+
+def publish(source: Qemu, image: Image, context: Context) -> Image:
+    """Give the files their names, the image's last, and let the stable name lead to it."""
+    target, *others = _targets(source, context)
+    with contextlib.ExitStack() as undo:
+        for path in (*others, target):
+            _name(path)
+            undo.callback(path.unlink)
+        undo.pop_all()
+    for path in (target, *others):
+        partial = _partial(path)
+        partial.unlink()
+        context.journal.gone(Resource("file", str(partial), source.type, context.build))
+    stable = target.with_name(f"{context.build}.{source.format}")
+    _point(stable, target)
+    return replace(image, stable_path=Path(_shown(stable, context.root)))
+
+
+def _targets(source: Qemu, context: Context) -> list[Path]:
+    """The image's file, and one for each additional disk."""
+    name = naming.render("image_name", source.image_name, context)
+    if not name or "/" in name or name.startswith("."):
+        raise ConfigurationError(
+            f"image_name={source.image_name!r} makes the name {name!r}: a name has no slash "
+            "(output_directory says where images go), no dot in front, and is not empty"
+        )
+    directory = context.root / source.output_directory
+    numbers = range(1, len(source.disk_additional_size) + 1)
+    names = [name, *(f"{name}-{number}" for number in numbers)]
+    return [directory / f"{name}.{source.format}" for name in names]
+
+
+def _described(target: Path, context: Context) -> dict[str, Any]:
+    partial = _partial(target)
+    return {
+        "id": _shown(target, context.root),
+        "size": partial.stat().st_size,
+        "checksum": f"sha256:{cache.digest(partial, context.cancel)}",
+    }
+
+
+def _name(target: Path) -> None:
+    partial = _partial(target)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    # A hard link, which fails where a rename would silently replace what has come meanwhile.
+    os.link(partial, target)
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(f".{target.name}.partial")
+
+
+def _shown(path: Path, root: Path) -> str:
+    """A path as a person wants to see it: relative to the project where it is inside."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def _point(link: Path, target: Path) -> None:
+    """Let a symbolic link lead to the target, without a moment in which it leads nowhere."""
+    if link == target:
+        return
+    temporary = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
+    temporary.symlink_to(target.name)
+    temporary.replace(link)

@@ -1,0 +1,150 @@
+"""From options to a machine that runs."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from typing import TYPE_CHECKING
+
+from harness import cache
+from harness.errors import ConfigurationError
+from harness.model import Resource
+from harness.sources.qemu import (
+    accelerator,
+    access,
+    bases,
+    command,
+    disk,
+    firmware,
+    media,
+    options,
+    warm,
+)
+from harness.sources.qemu.blueprint import Blueprint
+from harness.sources.qemu.capabilities import window
+from harness.sources.qemu.child_process import ChildRunner
+from harness.sources.qemu.command import Shape
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness import ssh
+    from harness.sources.base import Context
+    from harness.sources.qemu import Qemu
+    from harness.sources.qemu.bases import Base
+    from harness.sources.qemu.vm import VirtualMachine
+
+
+def launch(source: Qemu, context: Context) -> VirtualMachine:
+    """Start a machine: from its base, or from where one like it was saved."""
+    blueprint = _blueprint(source, context)
+    directory = _directory(source, context)
+    keys = access.Keys.generate(source.temporary_key())
+    vm = blueprint.machine(f"{context.build}-{secrets.token_hex(4)}", directory, keys)
+    vm.public_key = keys.public if source.ssh_clear_authorized_keys else ""
+    try:
+        _start(source, vm, blueprint, context)
+    except BaseException:
+        vm.kill()
+        raise
+    vm.inputs = {
+        **blueprint.base.inputs,
+        "accelerator": vm.accelerator,
+        "boot": "warm" if vm.connection else "cold",
+    }
+    return vm
+
+
+def log_in(source: Qemu, context: Context, vm: VirtualMachine, keys: access.Keys) -> ssh.Connection:
+    """Wait until the machine lets us in."""
+    endpoint = source.endpoint(context, "127.0.0.1", vm.port, keys.private, keys.host_public)
+    return source.connect_ssh(endpoint, context, alive=vm.hopeless, ready=vm.says_that_ssh_is_up)
+
+
+def runner(context: Context) -> ChildRunner:
+    """Runs a program of ours, silently, as long as the run is not stopped."""
+    return ChildRunner(log=lambda _: None, cancelled=context.cancel.is_set)
+
+
+def _blueprint(source: Qemu, context: Context) -> Blueprint:
+    base = bases.resolve(source.base, source.base_checksum, context)
+    files = media.collect(source.cd_files, source.cd_content, context.directory)
+    return Blueprint(
+        base,
+        _disk_size(source, base),
+        _shape(source, base),
+        source.ssh_username,
+        options.user_data(source, context),
+        media.Disc(source.cd_label, files),
+    )
+
+
+def _shape(source: Qemu, base: Base) -> Shape:
+    boots_itself = source.efi_boot or command.boots_otherwise(source.qemuargs)
+    more = (disk.parse_size("disk_additional_size", s) for s in source.disk_additional_size)
+    return Shape(
+        memory=source.memory,
+        cpus=source.cpus,
+        machine_type=source.machine_type,
+        cpu_model=source.cpu_model,
+        additional_disks=tuple(more),
+        disk_interface=source.disk_interface,
+        disk_cache=source.disk_cache,
+        disk_discard=source.disk_discard,
+        net_device=source.net_device,
+        window=None if source.headless else window(),
+        firmware=firmware.find(source.machine_type) if source.efi_boot else None,
+        boot=() if boots_itself else base.boot_arguments,
+        qemuargs=tuple(tuple(argument) for argument in source.qemuargs),
+        ssh_port=source.ssh_port,
+    )
+
+
+def _disk_size(source: Qemu, base: Base) -> int | None:
+    if source.disk_size is None:
+        return None
+    size = disk.parse_size("disk_size", source.disk_size)
+    if size < base.size:
+        raise ConfigurationError(
+            f"disk_size={source.disk_size!r} is less than the {base.size >> 20}M of {base.name}: "
+            "a disk can only grow"
+        )
+    return size
+
+
+def _directory(source: Qemu, context: Context) -> Path:
+    """Where everything lies that goes with the machine."""
+    directory = cache.directory() / "machines" / f"{context.run_id}-{context.build}"
+    for kind in ("directory", "process"):
+        context.journal.intend(Resource(kind, str(directory), source.type, context.build))
+    directory.mkdir(parents=True, mode=0o700)
+    return directory
+
+
+def _start(source: Qemu, vm: VirtualMachine, blueprint: Blueprint, context: Context) -> None:
+    run = runner(context)
+    if accelerated := _may_resume(source, vm, blueprint, context):
+        logging_in = functools.partial(log_in, source, context)
+        warmer = warm.Warmer(blueprint, accelerated, logging_in, run, context)
+        vm.connection = warmer.start(vm)
+    if vm.connection is not None:
+        return
+
+    def begin(chosen: str) -> None:
+        vm.kill()
+        vm.console.unlink(missing_ok=True)
+        blueprint.give_disks(vm, run)
+        vm.start(chosen)
+
+    prints = blueprint.base.reads_credentials
+    accelerator.start(vm, source.accelerator, context, begin=begin, prints=prints)
+
+
+def _may_resume(
+    source: Qemu, vm: VirtualMachine, blueprint: Blueprint, context: Context
+) -> str | None:
+    """Under which accelerator a saved machine would do; None: it must be booted."""
+    # A state's key is our own: where somebody else's lets us in, it would not.
+    ours = vm.keys.public and not source.ssh_host
+    wanted = source.warm_boot and not context.cold and blueprint.may_be_saved
+    return accelerator.known(source.accelerator) if ours and wanted else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import platform
 from typing import TYPE_CHECKING, Any
 
@@ -184,11 +185,13 @@ def test_wrong_options_that_only_a_machine_shows(machine: Machine) -> None:
 def test_nothing_stays_on_the_machine(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(remote_script, "temporary", lambda: f"{tmp_path}/temporary")
+    numbers = itertools.count()  # one name for two scripts, and one would start itself for ever
+    monkeypatch.setattr(remote_script, "temporary", lambda: f"{tmp_path}/temporary{next(numbers)}")
     for shell in (Shell(inline=["false"]), Shell(inline=["false"], execute_command="sh {{.Path}}")):
         with pytest.raises(CommandError):
             machine.provision(shell)
-        assert not (tmp_path / "temporary").exists()
+        assert list(tmp_path.glob("temporary*")) == []
+    assert next(numbers) > 1
 
 
 @pytest.mark.parametrize("kind", [Shell, ShellLocal, File])

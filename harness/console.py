@@ -18,6 +18,8 @@ _TROUBLE = (
     (re.compile(r"ALERT! +(.*)|No init found"), "it has no root file system: {}"),
     (re.compile(r"(?:You are in|Entering) (?:emergency|rescue) mode"), "systemd gave up: {}"),
     (re.compile(r"FAILED\W+(Failed to start cloud-\S+.*)"), "cloud-init failed: {}"),
+    (re.compile(r"cloud-init\[\d+\]: .*?(Failed loading yaml.*)"), "cloud-init failed: {}"),
+    (re.compile(r"cloud-init\[\d+\]: .*?(Running module \S+) .*failed"), "cloud-init failed: {}"),
 )
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")
 

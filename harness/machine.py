@@ -231,7 +231,7 @@ class Machine:
         password, the tool has to ask for it.
 
         Example:
-            `subprocess.run(["ssh", "-F", machine.ssh_config, "default", "uptime"], check=True)`
+            `machine.local(f"rsync -a -e 'ssh -F {machine.ssh_config}' site/ default:/srv/site")`
         """
         name = f"{self.context.run_id}-{self.context.build}.ssh"
         folder = cache.directory() / "machines" / name

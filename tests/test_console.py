@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+CLOUD_INIT = "[   84.1] cloud-init[393]: 2026-11-22 22:35:10,555"
 FAILED = "[\x1b[0;1;31mFAILED\x1b[0m]"
 
 

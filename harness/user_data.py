@@ -58,7 +58,8 @@ def _config(login: Login, users: Any) -> str:
         "ssh_deletekeys": True,
         "ssh_keys": {"ed25519_private": login.host_private, "ed25519_public": login.host_public},
     }
-    return f"{HEADER}\n{json.dumps(config, indent=1)}\n"  # JSON is YAML
+    # JSON is YAML; a date of YAML's, in a user of theirs, is a string here and there.
+    return f"{HEADER}\n{json.dumps(config, indent=1, default=str)}\n"
 
 
 def _users(login: Login, theirs: Any) -> list[Any]:

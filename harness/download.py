@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -112,7 +113,8 @@ def _remove_unused(directory: Path) -> None:
     for path in directory.glob("*-*"):
         if path.suffix == ".lock":
             continue
-        status = path.stat()
-        age = now - max(status.st_atime, status.st_mtime)
-        if age > (KEEP_PARTIAL_SECONDS if path.suffix == ".partial" else KEEP_SECONDS):
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another run was quicker
+            status = path.stat()
+            age = now - max(status.st_atime, status.st_mtime)
+            if age > (KEEP_PARTIAL_SECONDS if path.suffix == ".partial" else KEEP_SECONDS):
+                path.unlink()

@@ -62,7 +62,8 @@ def _config(login: Login, theirs: dict[str, Any] | None) -> str:
     }
     if theirs is not None and not theirs.keys() & HOSTNAME:
         config["preserve_hostname"] = True  # the base has one, or the build sets it
-    return f"{HEADER}\n{json.dumps(config, indent=1)}\n"  # JSON is YAML
+    # JSON is YAML; a date of YAML's, in a user of theirs, is a string here and there.
+    return f"{HEADER}\n{json.dumps(config, indent=1, default=str)}\n"
 
 
 def _users(login: Login, theirs: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import email.policy
 import json
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,10 @@ def test_alone_it_lets_us_in(login: Login, names: list[str]) -> None:
         ("users: {alice: {uid: 7}, bob: true}", [{"uid": 7, "name": "alice"}, "bob", OURS]),
         ("users: [builder]", [OURS]),
         (
+            "users: [{name: alice, expiredate: 2040-01-02}]",
+            [{"name": "alice", "expiredate": "2040-01-02"}, OURS],
+        ),
+        (
             "users: [{name: builder, shell: /bin/sh, ssh-authorized-keys: [theirs]}]",
             [OURS | {"shell": "/bin/sh", "ssh_authorized_keys": ["theirs", "ssh-ed25519 ours"]}],
         ),
@@ -89,6 +94,14 @@ def test_what_is_no_plain_config_is_passed_on_and_ours_appended(theirs: str) -> 
     assert own.get_content() == theirs
     assert "list(append)" in ours["Merge-Type"]
     assert config(ours.get_content())["users"] == ["default", OURS]
+
+
+def test_who_has_another_way_in_gets_no_key() -> None:
+    (user,) = config(compose(dataclasses.replace(ROOT, public_key="")))["users"]
+    assert user == {"name": "root", "lock_passwd": False, "ssh_authorized_keys": []}
+    _, ours = parts(dataclasses.replace(LOGIN, public_key=""), "#cloud-config\nusers: [builder]\n")
+    (user,) = config(ours.get_content())["users"]
+    assert user == OURS | {"lock_passwd": False, "ssh_authorized_keys": []}
 
 
 def test_an_archive_stays_one() -> None:

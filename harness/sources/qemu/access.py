@@ -65,7 +65,7 @@ def nocloud(
     from harness.user_data import Login, compose
 
     login = Login(username, own.public, own.host_private, own.host_public)
-    metadata = {"instance-id": instance_id, "local-hostname": "localhost"}
+    metadata = {"instance-id": instance_id}  # no name: the base has one, or the build sets it
     files = {
         "user-data": compose(login, user_data).encode(),
         "meta-data": json.dumps(metadata).encode(),

@@ -90,7 +90,7 @@ class BuildFile(pytest.File):
         node.shared = checks.shared_checks(node, definition)
         tests = [*self.items, *(i for s in node.shared for i in tree.walk(s.module))]
         builds = [CollectedBuild(definition, source, self, tests) for source in definition.sources]
-        for problem in _argument_problems(builds[0]):
+        for problem in (*_argument_problems(builds[0]), *_sealed_problems(definition, tests)):
             raise self.CollectError(problem)
         known = self.config.stash.setdefault(BUILDS, {})
         for build in builds:
@@ -120,11 +120,6 @@ class BuildFile(pytest.File):
                     "one machine; write a test for each, or one build with several sources"
                 )
             for name in used:
-                if position(item) is Position.SEALED_TEST and not definitions[name].seal:
-                    yield (
-                        f"{item.nodeid} is marked sealed, and the build {name!r} has seal=False: "
-                        "leave out one of the two"
-                    )
                 build = definitions[name].build_name(params[name])
                 item.stash[BUILD] = build
                 item.extra_keyword_matches.update((name, build))
@@ -243,6 +238,18 @@ def _argument_problems(build: CollectedBuild) -> Iterator[str]:
             yield (
                 f"{where} depends on the parametrized fixture {name!r}: "
                 "write a source for each variant instead, @harness.build(Qemu(name=...), ...)"
+            )
+
+
+def _sealed_problems(definition: BuildDefinition, tests: Iterable[pytest.Item]) -> Iterator[str]:
+    """Tests of a sealed machine, where it will not be sealed."""
+    builds = {definition.build_name(source) for source in definition.sources}
+    for item in tests:
+        its_own = item.stash.get(BUILD, None) in builds
+        if its_own and position(item) is Position.SEALED_TEST and not definition.seal:
+            yield (
+                f"{item.nodeid} is marked sealed, and the build {definition.name!r} has "
+                "seal=False: leave out one of the two"
             )
 
 

@@ -181,6 +181,30 @@ def test_a_build_chooses_steps_and_adds_its_own(project: Project) -> None:
     assert "AAAAfake" in log
 
 
+SHARED = """
+@harness.build(FakeSource(diary=DIARY), tests=["checks.py"], seal={seal})
+def web(machine): pass
+def test_plain(web): pass
+"""
+
+
+def test_checks_that_builds_share_may_be_of_the_sealed_machine(project: Project) -> None:
+    project.pytester.makepyfile(
+        checks="import harness\n\n@harness.sealed\ndef test_sealed(host): pass\n"
+        "def test_x(host): pass"
+    )
+    project.write(SHARED.format(seal="True"))
+    assert list(project.outcomes()) == [
+        "web::provision[fake]",
+        "test_plain[fake]",
+        "web::checks::test_x[fake]",
+        "web::checks::test_sealed[fake]",
+        "web::image[fake]",
+    ]
+    project.write(SHARED.format(seal="False"))
+    assert "the build 'web' has seal=False" in project.run().stdout.str()
+
+
 def test_nothing_is_sealed_where_the_build_says_so(project: Project) -> None:
     project.write(
         "@harness.build(FakeSource(diary=DIARY), seal=False)\ndef web(machine): pass\n"

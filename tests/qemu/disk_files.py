@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-LINUX_ROOT = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"
-"""The type of an x86-64 root partition."""
+from tests.qemu.disk_image import root_device, run
+
 LEFT_BY_BOOTING = {
     # systemd makes these anew at each boot.
     "/tmp/.ICE-unix": "added",
@@ -59,19 +57,12 @@ def files(image: Path) -> dict[str, File]:
     """Every file of an image's root file system (ext4), by its path."""
     with tempfile.TemporaryDirectory() as name:
         raw, tree = Path(name) / "raw", Path(name) / "tree"
-        _run("qemu-img", "convert", "-O", "raw", image, raw)
-        disk = f"{raw}?offset={_root_offset(raw)}"
+        run("qemu-img", "convert", "-O", "raw", image, raw)
+        disk = root_device(raw)
         tree.mkdir()
-        _run("debugfs", "-R", f"rdump / {tree}", disk)
+        run("debugfs", "-R", f"rdump / {tree}", disk)
         directories = [os.path.relpath(at, tree) for at, _, _ in os.walk(tree)]
         return _listed(disk, directories, tree)
-
-
-def _root_offset(raw: Path) -> int:
-    table = json.loads(_run("sfdisk", "--json", raw))["partitiontable"]
-    (root,) = [p for p in table["partitions"] if p["type"] == LINUX_ROOT]
-    offset: int = root["start"] * table["sectorsize"]
-    return offset
 
 
 def _listed(disk: str, directories: list[str], tree: Path) -> dict[str, File]:
@@ -79,7 +70,7 @@ def _listed(disk: str, directories: list[str], tree: Path) -> dict[str, File]:
     commands = tree.with_name("commands")
     commands.write_text("".join(f'ls -l -p "/{path}/"\n' for path in directories))
     found, directory = {}, ""
-    for line in _run("debugfs", "-f", commands, disk).splitlines():
+    for line in run("debugfs", "-f", commands, disk).splitlines():
         if line.startswith("debugfs: "):
             directory = line.partition('"/')[2].rstrip('"')
         elif line:
@@ -95,9 +86,3 @@ def _content(copy: Path, mode: int) -> str:
     if stat.S_ISLNK(mode):
         return str(copy.readlink())
     return hashlib.sha256(copy.read_bytes()).hexdigest() if stat.S_ISREG(mode) else ""
-
-
-def _run(*command: str | Path) -> str:
-    return subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, check=True
-    ).stdout

@@ -1,4 +1,4 @@
-"""Files written into a disk image that nobody has booted."""
+"""The root file system of a disk image that nobody has booted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from harness.sources.qemu.child_process import search_path
 
 LINUX_ROOT = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"
-SECTOR = 512
 
 
 def write_files(image: Path, files: dict[str, str]) -> None:
@@ -23,18 +22,18 @@ def write_files(image: Path, files: dict[str, str]) -> None:
             commands += [f"rm {path}", f"write {local} {path}", f"sif {path} mode 0100755"]
         script = Path(folder, "commands")
         script.write_text("\n".join([*commands, ""]))
-        device = f"{image}?offset={_root_offset(image)}"
-        _run("debugfs", "-w", "-f", str(script), device)
+        run("debugfs", "-w", "-f", script, root_device(image))
 
 
-def _root_offset(image: Path) -> int:
-    table = json.loads(_run("sfdisk", "--json", str(image)))["partitiontable"]
+def root_device(raw: Path) -> str:
+    """What debugfs calls the root file system inside a raw image."""
+    table = json.loads(run("sfdisk", "--json", raw))["partitiontable"]
     (root,) = [p for p in table["partitions"] if p["type"] == LINUX_ROOT]
-    start: int = root["start"]
-    return start * SECTOR
+    return f"{raw}?offset={root['start'] * table['sectorsize']}"
 
 
-def _run(*command: str) -> str:
+def run(*command: str | Path) -> str:
+    words = [str(word) for word in command]
     return subprocess.run(
-        command, capture_output=True, text=True, check=True, env={"PATH": search_path()}
+        words, capture_output=True, text=True, check=True, env={"PATH": search_path()}
     ).stdout

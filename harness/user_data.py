@@ -55,7 +55,7 @@ def compose(login: Login, theirs: str = "") -> str:
 def _config(login: Login, theirs: dict[str, Any] | None) -> str:
     """Our part; ``theirs`` is None where it cannot be read."""
     config = {
-        "users": _users(login, theirs and theirs.get("users")),
+        "users": _users(login, theirs.get("users") if theirs else None),
         "disable_root": login.username != "root",
         "ssh_deletekeys": True,
         "ssh_keys": {"ed25519_private": login.host_private, "ed25519_public": login.host_public},

@@ -196,8 +196,8 @@ def test_checks_that_builds_share_may_be_of_the_sealed_machine(project: Project)
     project.write(SHARED.format(seal="True"))
     assert list(project.outcomes()) == [
         "web::provision[fake]",
-        "test_plain[fake]",
         "web::checks::test_x[fake]",
+        "test_plain[fake]",
         "web::checks::test_sealed[fake]",
         "web::image[fake]",
     ]

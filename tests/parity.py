@@ -106,7 +106,9 @@ SYSTEM_OBJECTS: tuple[tuple[str, ...], ...] = (
 SYSTEM_CALLS: Mapping[str, Callable[[Host], Any]] = {
     "service properties": lambda host: sorted(host.service("ssh").systemd_properties),
     "interfaces": CALLS["interfaces"],
-    "mount points": lambda host: [str(m) for m in host.mount_point.get_mountpoints()],
+    "mount points": lambda host: [
+        (m.path, m.device, m.filesystem, m.options) for m in host.mount_point.get_mountpoints()
+    ],
     "process": CALLS["process"],
     "sockets": lambda host: sorted(host.socket.get_listening_sockets()),
     "sysctl": CALLS["sysctl"],

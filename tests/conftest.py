@@ -22,7 +22,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     """A project whose state and cache are its own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(pytester.path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(pytester.path / "cache"))
-    return Project(pytester)
+    return Project(pytester, monkeypatch)
 
 
 @pytest.fixture

@@ -40,8 +40,10 @@ def test_two(web): pass
 class Project:
     """A folder with builds; its state and cache are its own."""
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester = pytester
+        for variable in ("CI", "BUILD_NUMBER"):  # there pytest's summary repeats whole messages
+            monkeypatch.delenv(variable, raising=False)
 
     @property
     def path(self) -> Path:

@@ -47,7 +47,7 @@ class VmProject(Project):
 def vm_project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[VmProject]:
     monkeypatch.setenv("XDG_STATE_HOME", str(pytester.path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(CACHE.parent))
-    project = VmProject(pytester)
+    project = VmProject(pytester, monkeypatch)
     yield project
     for image in project.images():  # half a gigabyte each
         with contextlib.suppress(FileNotFoundError):

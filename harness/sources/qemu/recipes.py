@@ -75,7 +75,7 @@ class Recipe:
 _KNOWN = (
     Recipe("debian-12", DEBIAN, "bookworm", ("linux-image-cloud-amd64",)),
     Recipe("debian-13", DEBIAN, "trixie", ("linux-image-cloud-amd64", "systemd-repart")),
-    Recipe("ubuntu-24.04", UBUNTU, "noble", ("linux-image-virtual",)),
+    Recipe("ubuntu-24.04", UBUNTU, "noble", ("initramfs-tools", "linux-image-virtual")),
 )
 RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _KNOWN})
 

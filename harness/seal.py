@@ -6,10 +6,13 @@ without host keys the SSH server lets nobody in any more.
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
+
+from harness.errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from harness.machine import Machine
 
 MARK = "# seal: "
-"""What every command of the seal begins with, so that logs and errors name it."""
+"""What the seal says before each step, so that logs and errors name it."""
 
 
 class Step(NamedTuple):
@@ -163,7 +166,7 @@ class Seal:
         steps = {name: step for name, step in STEPS.items() if name not in left_out}
         paths = " ".join(path for step in steps.values() for path in step.remove.split())
         return [
-            *self.also,
+            *(_command(command, command) for command in self.also),
             *(_command(n, s.run.replace("@key", blob)) for n, s in steps.items() if s.run),
             *([_command("remove", f"rm -rf {paths}")] if paths else []),
             *(_command(n, s.after) for n, s in steps.items() if s.after),
@@ -172,9 +175,16 @@ class Seal:
 
 def seal(machine: Machine, public_key: str, chosen: Seal) -> None:
     """Remove our key and every trace of this machine's identity."""
-    if commands := chosen.commands(public_key):
+    commands = chosen.commands(public_key)
+    if not commands:
+        return
+    try:
         machine.shell(*commands, sudo=True)
+    except CommandError as error:
+        said = [line for line in error.result.stdout.splitlines() if line.startswith(MARK)]
+        step = said[-1].removeprefix(MARK) if said else "its script"
+        raise CommandError(f"the seal: {step}", error.result) from error
 
 
 def _command(name: str, text: str) -> str:
-    return f"{MARK}{name}\n{textwrap.dedent(text).strip()}"
+    return f"echo {shlex.quote(MARK + name)}\n{textwrap.dedent(text).strip()}"

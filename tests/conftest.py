@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """A project whose state and cache are its own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(pytester.path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(pytester.path / "cache"))
-    return Project(pytester, monkeypatch)
+    with contextlib.closing(Project(pytester, monkeypatch)) as project:
+        yield project
 
 
 @pytest.fixture

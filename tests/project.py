@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import pytest
 
 HEAD = """
-import pathlib, time
+import os, pathlib, time
 import harness, pytest
 from harness.testing import Diary, FakeSource
 
@@ -42,6 +47,7 @@ class Project:
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester = pytester
+        self._started: list[subprocess.Popen[str]] = []
         for variable in ("CI", "BUILD_NUMBER"):  # there pytest's summary repeats whole messages
             monkeypatch.delenv(variable, raising=False)
 
@@ -54,6 +60,35 @@ class Project:
 
     def run(self, *arguments: str) -> pytest.RunResult:
         return self.pytester.runpytest_subprocess("-v", *arguments)
+
+    def start(self, **environ: str) -> subprocess.Popen[str]:
+        """A run that goes on, in a session of its own; Ctrl-C reaches it wherever we run."""
+        process = subprocess.Popen(
+            ["env", "--default-signal=INT", sys.executable, "-m", "pytest", "-v"],
+            cwd=self.path,
+            env={**os.environ, **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Stop what was started and still runs."""
+        for process in self._started:
+            process.terminate()
+            process.communicate()
+
+    @staticmethod
+    def wait(process: subprocess.Popen[str], until: Callable[[], bool]) -> None:
+        """Wait until something holds while the process runs."""
+        deadline = time.monotonic() + 300
+        while not until():
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.05)
 
     def outcomes(self, *arguments: str) -> dict[str, str]:
         """Each item's outcome by its node id, without the file's name."""

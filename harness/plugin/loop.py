@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.plugin.collection import BUILDS
 from harness.plugin.items import BUILD, ImageItem, Position, position
+from harness.plugin.signals import Signals
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Generator, Sequence
 
     from harness.lifecycle import BuildRun
     from harness.plugin.collection import CollectedBuild
@@ -38,9 +37,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 
     known = session.config.stash[BUILDS]
     builds = [known[name] for name in names]
-    with stop_on_termination(), BuildSession(session.config, builds) as build_session:
+    signals = Signals()
+    with signals.handled(), BuildSession(session.config, builds) as build_session:
         junit.write_by_default(session)
-        Loop(session, build_session, builds).run()
+        Loop(session, build_session, builds, signals).run()
     return True
 
 
@@ -48,11 +48,16 @@ class Loop:
     """One session's items, in the order in which their builds become ready."""
 
     def __init__(
-        self, session: pytest.Session, builds: BuildSession, collected: Sequence[CollectedBuild]
+        self,
+        session: pytest.Session,
+        builds: BuildSession,
+        collected: Sequence[CollectedBuild],
+        signals: Signals,
     ) -> None:
         self._session = session
         self._builds = builds
         self._collected = collected
+        self._signals = signals
         self._groups: dict[str | None, list[pytest.Item]] = {}
         for item in session.items:
             self._groups.setdefault(item.stash.get(BUILD, None), []).append(item)
@@ -128,6 +133,7 @@ class Loop:
     def _run_items(self, items: Sequence[pytest.Item]) -> None:
         for item, after in itertools.pairwise([*items, self._boundary]):
             self._current = item
+            self._signals.listen()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
             if self._session.shouldfail:
                 raise self._session.Failed(self._session.shouldfail)
@@ -146,21 +152,3 @@ class Boundary(pytest.Item):
     """The item between two builds; never run."""
 
     def runtest(self) -> None: ...
-
-
-@contextlib.contextmanager
-def stop_on_termination() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the session as Ctrl-C does; pytest by itself would just die."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del frame
-        for other in before:
-            signal.signal(other, signal.SIG_IGN)
-        pytest.exit(f"stopped by {signal.Signals(number).name}", returncode=128 + number)
-
-    before = {s: signal.signal(s, stop) for s in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

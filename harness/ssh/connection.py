@@ -231,8 +231,8 @@ class Connection:
         try:
             yield
         except DisconnectedError as error:
-            if self._sessions.lost:
-                raise DisconnectedError(f"{error}: {self._sessions.lost}") from error
+            if reason := self._sessions.lost():
+                raise DisconnectedError(f"{error}: {reason}") from error
             raise
 
     def _process(

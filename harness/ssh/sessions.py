@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import paramiko
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 OPEN_TIMEOUT = 15.0
 LOGIN_TIMEOUT = 60.0
+REASON_TIMEOUT = 0.3
 
 
 class Sessions:
@@ -46,14 +48,20 @@ class Sessions:
         self._cancelled = cancelled
         self._alive = alive
         self._lock = threading.Lock()
+        first.alive = alive
 
     @property
     def active(self) -> bool:
         return self._transports[0].is_active()
 
-    @property
     def lost(self) -> str:
-        """Why we gave the connection up, if that was our decision."""
+        """Why the connection is of no use any more, as far as anybody knows."""
+        if not self.active:
+            # A process may be known to have ended a moment later than its connection's end.
+            deadline = time.monotonic() + REASON_TIMEOUT
+            while not self._transports[0].lost and time.monotonic() < deadline:
+                self._transports[0].lost = self._alive() or ""
+                time.sleep(0.02)
         return self._transports[0].lost
 
     def start(
@@ -101,7 +109,9 @@ class Sessions:
         Raises:
             ConnectError, CancelledError: see `log_in`.
         """
-        return log_in(Wait(self.endpoint, timeout, self._cancelled, alive or self._alive))
+        fresh = log_in(Wait(self.endpoint, timeout, self._cancelled, alive or self._alive))
+        fresh.alive = self._alive
+        return fresh
 
     def replace(self, fresh: Transport) -> None:
         """Hang up on all others."""

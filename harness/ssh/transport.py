@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import signal
 import threading
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import paramiko
 from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
+
+from harness.ssh.wait import nothing_wrong
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 JOIN_TIMEOUT = 5.0
 WINDOW = 8 * 1024 * 1024
@@ -80,6 +86,8 @@ class Transport(paramiko.Transport):
         self.banner_timeout = self.handshake_timeout = self.auth_timeout = 60
         self.lost = ""
         """Why it was given up, if that was our decision."""
+        self.alive: Callable[[], str | None] = nothing_wrong
+        """Asked again and again once `keep_alive` was called; a sentence: it is of no use."""
         self._line = line
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
@@ -90,12 +98,11 @@ class Transport(paramiko.Transport):
         Whether the server is there and not only its kernel: a forwarded port or a bastion's
         answers for a machine that is long dead. 0 for either: never.
         """
-        if not interval:
-            return
-        self.packetizer.set_keepalive(interval, self._ask)
-        if limit:
-            self._watch = threading.Thread(target=self._watch_for, args=[limit], daemon=True)
-            self._watch.start()
+        if interval:
+            self.packetizer.set_keepalive(interval, self._ask)
+        limit = limit if interval and limit else math.inf
+        self._watch = threading.Thread(target=self._watch_for, args=[limit], daemon=True)
+        self._watch.start()
 
     def close(self) -> None:
         self._closed.set()
@@ -122,6 +129,8 @@ class Transport(paramiko.Transport):
             heard = self._line.received
             if silent >= limit:
                 self.lost = f"nothing was heard of the machine for {limit:g} s"
+            self.lost = self.alive() or self.lost
+            if self.lost:
                 self.close()
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from tests.project import Project
@@ -42,21 +40,10 @@ def test_x(data):
         time.sleep(600)
 """
     )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-v"],
-        cwd=project.path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    process = project.start()
     wanted = "testing" if stage == "test" else f"web.fake {stage}"
-    deadline = time.monotonic() + 60
     diary = project.path / "diary.txt"
-    while not (diary.exists() and wanted in diary.read_text()):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.05)
+    project.wait(process, lambda: diary.exists() and wanted in diary.read_text())
     return process
 
 

@@ -22,18 +22,28 @@ CACHE = cache.directory()
 class VmProject(Project):
     """Its state is its own, the cache is the user's: the base is made once for all tests."""
 
-    def qemu_processes(self) -> list[str]:
+    def machines(self) -> Path:
+        """Where each machine has its files while it lives."""
+        return CACHE / "machines"
+
+    def pids(self, program: str) -> list[int]:
+        """Of the program's processes that use our cache."""
         found = []
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):  # it has just ended
-                found.append(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        return [c for c in found if "qemu-system" in c and str(CACHE) in c]
+                command = entry.read_bytes().decode(errors="replace")
+                if program in command and str(CACHE) in command:
+                    found.append(int(entry.parent.name))
+        return found
+
+    def qemu_processes(self) -> list[str]:
+        return [f"process {pid}" for name in ("qemu-system", "qemu-img") for pid in self.pids(name)]
 
     def leftovers(self) -> list[str]:
         """Everything that a build makes and must not leave."""
         left: list[Path] = [
             *self.path.glob("state/pytest-image-harness/journal/*"),
-            *(CACHE / "machines").glob("*"),
+            *self.machines().glob("*"),
             *CACHE.glob("*/*.work-*"),
             *self.path.glob("images/.*"),
         ]
@@ -49,6 +59,7 @@ def vm_project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("XDG_CACHE_HOME", str(CACHE.parent))
     project = VmProject(pytester, monkeypatch)
     yield project
+    project.close()
     for image in project.images():  # half a gigabyte each
         with contextlib.suppress(FileNotFoundError):
             image.unlink()

@@ -6,6 +6,7 @@ import contextlib
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -157,11 +158,23 @@ class VirtualMachine:
         if self._process.returncode is None:
             return None
         said = (self.directory / "qemu.log").read_text(errors="replace").strip()
-        return f"QEMU ended with status {self._process.returncode}{': ' if said else ''}{said}"
+        status = self._process.returncode
+        how = f"ended with status {status}"
+        if status < 0:
+            how = f"was killed by {signal.Signals(-status).name}"
+        return f"QEMU {how}{': ' if said else ''}{said}"
+
+    def stopped(self) -> str | None:
+        """Why the machine does nothing any more, though nobody told it to; None: it runs."""
+        if reason := self.ended():
+            return reason
+        if error := self._monitor.disk_error() if self._monitor else None:
+            return f"QEMU stopped the machine, whose disk is in {self.directory}: {error}"
+        return None
 
     def hopeless(self) -> str | None:
         """Why nobody will ever get in; None: somebody may yet."""
-        return self.ended() or (self._watch.trouble() if self._watch else None)
+        return self.stopped() or (self._watch.trouble() if self._watch else None)
 
     def has_shut_down(self) -> bool:
         """Whether the guest has ended QEMU in order: a reboot of its first boot looks the same."""
@@ -174,13 +187,12 @@ class VirtualMachine:
     def wait(self, timeout: float, cancel: CancelToken) -> None:
         """Wait until the guest has switched itself off."""
         deadline = time.monotonic() + timeout
-        while not self.ended():
+        while not self.stopped():
             if time.monotonic() > deadline:
                 raise SourceError(f"{self.id} did not shut down within {timeout:g} s")
             cancel.sleep(0.02)
-        assert self._process is not None
-        if self._process.returncode:
-            raise SourceError(f"{self.id}: {self.ended()}")
+        if not self.has_shut_down():
+            raise SourceError(f"{self.id}: {self.stopped()}")
 
     def kill(self) -> None:
         """End QEMU, whatever it does."""

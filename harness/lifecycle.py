@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 PROVISION_STAGES = ("boot", "connect", "provision")
 IMAGE_STAGES = ("seal", "capture", "verify")
+PATIENCE = 5.0
+"""Seconds that a build function may go on when its run is stopped."""
 
 
 class State(Enum):
@@ -94,6 +96,9 @@ class BuildRun:
         self._words: queue.SimpleQueue[Word] = queue.SimpleQueue()
         self._listener: Callable[[BuildRun], None] = lambda _: None
         self._thread: threading.Thread | None = None
+        self._stage_now = ""
+        self._undo = contextlib.ExitStack()
+        self._ending = threading.Lock()
 
     @property
     def machine_id(self) -> str:
@@ -143,27 +148,44 @@ class BuildRun:
             )
 
     def join(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
+        """Wait until the build is over, and all that it created gone.
+
+        Of a run that is stopped nothing but the build function is not ours and may go on: after
+        a while it is left to itself, and what the build created is removed all the same.
+        """
+        since = time.monotonic()
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(0.1)
+            if self._stage_now != "provision" or not self.context.cancel.is_set():
+                since = time.monotonic()
+            elif time.monotonic() > since + PATIENCE:
+                self._emit(Notice(self.name, "its function does not end: going on without it"))
+                self._end(CancelledError("the run is being stopped"))
+                return
 
     # What happens in its thread
 
     def _live(self, arguments: Mapping[str, Any]) -> None:
+        error: BaseException | None = None
         try:
-            with contextlib.ExitStack() as undo:
-                self._stages(arguments, undo)
-        except CancelledError as error:
-            self.error = self.error or error
-        except BaseException as error:  # noqa: BLE001 - reported at the item that it belongs to
-            self.error = self.error or error
-        finally:
-            self._finish()
+            self._stages(arguments)
+        except BaseException as raised:  # noqa: BLE001 - reported at the item that it belongs to
+            error = raised
+        self._end(error)
 
-    def _stages(self, arguments: Mapping[str, Any], undo: contextlib.ExitStack) -> None:
-        instance = self._boot(undo)
+    def _end(self, error: BaseException | None) -> None:
+        """Remove what the build created, whoever calls this first."""
+        with self._ending:
+            if self.state is not State.FINISHED:
+                self.error = self.error or error
+                self._undo.close()
+                self._finish()
+
+    def _stages(self, arguments: Mapping[str, Any]) -> None:
+        instance = self._boot()
         read_console = functools.partial(self._read_console, instance)
         with console.shown(read_console):
-            connection = self._connect(instance, undo)
+            connection = self._connect(instance)
         with self._held_on_failure(), console.shown(read_console):
             self._provision(instance, connection, arguments)
         self._tell(State.READY)
@@ -177,19 +199,19 @@ class BuildRun:
         if word is Word.IMAGE:
             self.image = self._take_image(instance, connection)
 
-    def _boot(self, undo: contextlib.ExitStack) -> Instance:
+    def _boot(self) -> Instance:
         launched: list[Instance] = []
-        undo.callback(lambda: self._destroy(launched))
+        self._undo.callback(lambda: self._destroy(launched))
         with self._stage("boot"):
             launched.append(self.source.launch(self.context))
         instance = launched[0]
         self._emit(MachineLaunched(self.name, instance.id, instance.inputs))
         return instance
 
-    def _connect(self, instance: Instance, undo: contextlib.ExitStack) -> Connection:
+    def _connect(self, instance: Instance) -> Connection:
         with self._stage("connect"):
             connection = self.source.connect(instance, self.context)
-            undo.callback(connection.close)
+            self._undo.callback(connection.close)
             cloud_init.wait(connection, self.name)
         return connection
 
@@ -286,6 +308,7 @@ class BuildRun:
 
     @contextlib.contextmanager
     def _stage(self, name: str) -> Iterator[None]:
+        self._stage_now = name
         started, failure = time.monotonic(), None
         try:
             yield

@@ -7,6 +7,7 @@ import hashlib
 import io
 import secrets
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -196,6 +197,8 @@ class FakeSource(Source):
         return image
 
     def destroy(self, instance: Instance | None, context: Context) -> None:
+        self.diary.write(context.build, "destroying")
+        time.sleep(self.seconds.get("destroy", 0))  # even if the run is being stopped
         super().destroy(instance, context)
         self.diary.write(context.build, "destroy")
 

@@ -78,8 +78,9 @@ class Project:
     def close(self) -> None:
         """Stop what was started and still runs."""
         for process in self._started:
-            process.terminate()
-            process.communicate()
+            if process.poll() is None:
+                process.terminate()
+                process.communicate()
 
     @staticmethod
     def wait(process: subprocess.Popen[str], until: Callable[[], bool]) -> None:

@@ -25,10 +25,11 @@ image: .venv/installed
 
 test: lint
 	@scripts/system-packages $(TEST_PACKAGES)
-	$(PYTEST) tests/
+	$(PYTEST) tests/ -m "not vm" -n auto
+	$(PYTEST) tests/ -m vm
 
 test-quick: .venv/installed-dev
-	$(PYTEST) tests/ -m "not vm"
+	$(PYTEST) tests/ -m "not vm" -n auto
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check

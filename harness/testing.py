@@ -197,10 +197,9 @@ class FakeSource(Source):
         return image
 
     def destroy(self, instance: Instance | None, context: Context) -> None:
-        self.diary.write(context.build, "destroying")
+        self.diary.write(context.build, "destroy")
         time.sleep(self.seconds.get("destroy", 0))  # even if the run is being stopped
         super().destroy(instance, context)
-        self.diary.write(context.build, "destroy")
 
     @classmethod
     def remove(cls, resource: Resource) -> bool:

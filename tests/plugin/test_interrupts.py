@@ -44,7 +44,7 @@ def start(project: Project, stage: str) -> subprocess.Popen[str]:
     seconds = 2 if stage == "destroy" else NEVER
     project.write(BUILD.format(stage=stage, seconds=seconds, never=NEVER))
     process = project.start()
-    wanted = "web.fake destroying\n" if stage == "destroy" else f"web.fake {stage}\n"
+    wanted = f"web.fake {stage}\n"
     diary = project.path / "diary.txt"
     project.wait(process, lambda: diary.exists() and wanted in diary.read_text())
     return process

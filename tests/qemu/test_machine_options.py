@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.qemu.conftest import VmProject
@@ -16,9 +18,12 @@ pytestmark = pytest.mark.vm
 
 # With efi_boot the guest starts by its own boot loader, so that this shows the EFI one, too.
 BUILD = """
+import subprocess
+
 @harness.build(harness.Qemu(
     image_name="odd",
     efi_boot=True,
+    headless=False,
     cpu_model="Nehalem",
     net_device="virtio-net-pci-non-transitional",
     disk_interface="virtio-scsi",
@@ -46,6 +51,10 @@ def test_the_firmware_is_efi(odd):
     assert odd.file("/sys/firmware/efi/efivars").is_directory
     assert "BOOT_IMAGE" in odd.file("/proc/cmdline").content_string, "GRUB's word"
 
+def test_the_window(odd):
+    windows = subprocess.check_output(["xwininfo", "-root", "-tree"], text=True)
+    assert "QEMU (odd.qemu-" in windows
+
 def test_the_cpu(odd):
     assert "Nehalem" in odd.check_output("grep 'model name' /proc/cpuinfo")
 
@@ -65,7 +74,20 @@ def test_the_arguments(odd):
 """
 
 
-def test_a_machine_with_many_options(vm_project: VmProject) -> None:
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A screen that nobody looks at."""
+    listening, told = os.pipe()
+    command = ["Xvfb", "-displayfd", str(told), "-nolisten", "tcp"]
+    with subprocess.Popen(command, pass_fds=[told], stderr=subprocess.DEVNULL) as server:
+        os.close(told)
+        with os.fdopen(listening) as number:
+            monkeypatch.setenv("DISPLAY", f":{number.readline().strip()}")
+        yield
+        server.terminate()
+
+
+def test_a_machine_with_many_options(vm_project: VmProject, screen: None) -> None:
     (vm_project.path / "site").mkdir()
     (vm_project.path / "site" / "page").write_text("page")
     (vm_project.path / "odd name").write_text("odd")

@@ -5,5 +5,6 @@ pytest_plugins = (
     "harness.plugin.tree",
     "harness.plugin.checks",
     "harness.plugin.collection",
+    "harness.plugin.selection",
     "harness.plugin.loop",
 )

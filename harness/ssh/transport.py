@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import paramiko
 from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
 
-from harness.ssh.wait import nothing_wrong
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -86,7 +84,7 @@ class Transport(paramiko.Transport):
         self.banner_timeout = self.handshake_timeout = self.auth_timeout = 60
         self.lost = ""
         """Why it was given up, if that was our decision."""
-        self.alive: Callable[[], str | None] = nothing_wrong
+        self.alive: Callable[[], str | None] = lambda: None
         """Asked again and again once `keep_alive` was called; a sentence: it is of no use."""
         self._line = line
         self._closed = threading.Event()

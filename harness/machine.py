@@ -48,6 +48,7 @@ class Machine:
     Attributes:
         id: the instance's own id, never used twice.
         source: the source it comes from; ``machine.source.type`` tells clouds apart.
+        params: the source's ``params``.
         context: the build's name, folders, events and cancel token, for provisioners.
     """
 
@@ -56,6 +57,7 @@ class Machine:
     ) -> None:
         self.id = instance.id
         self.source = source
+        self.params = source.params
         self.connection = connection
         self.context = context
         revive = functools.partial(source.revive, instance, context)

@@ -137,7 +137,7 @@ class FakeSource(Source):
     """A source that boots nothing, and whose machines reboot when they are told to.
 
     Args:
-        name: as for every source.
+        name, params: as for every source.
         seconds: how long a stage takes, by its name (boot, connect, seal, stop, capture, publish,
             destroy); default 0.
         fails: stages that fail, with the message.
@@ -153,6 +153,7 @@ class FakeSource(Source):
 
     type: ClassVar[str] = "fake"
     name: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
     ssh_username: str = "root"
     seconds: Mapping[str, float] = field(default_factory=dict)
     fails: Mapping[str, str] = field(default_factory=dict)

@@ -118,12 +118,14 @@ class Instance(Protocol):
 class Source(abc.ABC):
     """Where a machine comes from and where its image goes.
 
-    A source is a frozen dataclass with at least the fields ``name`` (empty: the type) and
-    ``ssh_username``. Methods raise `SourceError`, or `CancelledError` when the run is stopped.
+    A source is a frozen dataclass with at least the fields ``name`` (empty: the type), ``params``
+    (values of the author's own, for the build function and for names) and ``ssh_username``.
+    Methods raise `SourceError`, or `CancelledError` when the run is stopped.
     """
 
     type: ClassVar[str]
     name: str
+    params: Mapping[str, Any]
     ssh_username: str
 
     @abc.abstractmethod

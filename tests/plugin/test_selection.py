@@ -77,3 +77,20 @@ def test_what_is_left_out_is_not_validated(project: Project) -> None:
     )
     assert project.run("--except=qemu").ret == 0
     assert project.run().ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_matrix_of_machines(project: Project) -> None:
+    project.write(
+        """
+SOURCES = [FakeSource(name=f"v{n}", params={"version": n}, diary=DIARY) for n in (1, 2)]
+
+@harness.build(*SOURCES)
+def web(machine):
+    note(f"{machine.context.build} has version {machine.params['version']}")
+
+def test_web(web): pass
+"""
+    )
+    assert project.run("--only=v2").ret == 0
+    assert "web.v2 has version 2" in project.diary()
+    assert "web.v1 has version 1" not in project.diary()

@@ -40,6 +40,8 @@ class Qemu(SshOptions, Source):
             vouches for. Needed for a URL.
 
         name: the source's name in the build's; default ``qemu``.
+        params: values of yours, which the build function reads as ``machine.params`` and
+            ``image_name`` may use; default none.
         memory: MiB, default 1024.
         cpus: default 2.
         machine_type: default ``q35``.
@@ -85,8 +87,8 @@ class Qemu(SshOptions, Source):
         format: of the image: ``qcow2`` (default), ``raw``, ``vmdk``, ``vdi`` or ``vhdx``.
         disk_compression: compress the image (qcow2 only). Default False.
         image_name: the file's name without its ending; may hold ``{timestamp}``, ``{build}``,
-            ``{source}``. Default ``{build}-{source}-{timestamp}``. An image that is already there
-            is never replaced.
+            ``{source}`` and the ``params``. Default ``{build}-{source}-{timestamp}``. An image
+            that is already there is never replaced.
         output_directory: where images go; default ``images``. The newest image of a build is also
             at ``<output_directory>/<build>.<source>.<format>``.
 
@@ -110,6 +112,7 @@ class Qemu(SshOptions, Source):
     base: str | Path | Sequence[str] = "debian-12"
     base_checksum: str = ""
     name: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
     memory: int = 1024
     cpus: int = 2
     machine_type: str = "q35"

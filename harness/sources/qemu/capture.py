@@ -84,7 +84,7 @@ def publish(source: Qemu, image: Image, context: Context) -> Image:
 
 def _targets(source: Qemu, context: Context) -> list[Path]:
     """The image's file, and one for each additional disk."""
-    name = naming.render("image_name", source.image_name, context)
+    name = naming.render("image_name", source.image_name, context, source.params)
     if not name or "/" in name or name.startswith("."):
         raise ConfigurationError(
             f"image_name={source.image_name!r} makes the name {name!r}: a name has no slash "

@@ -59,6 +59,8 @@ pytestmark = pytest.mark.skipif(
         ({"qemuargs": [["-drive", "file=other"]]}, "-drive without {disk}"),
         ({"headless": False}, "headless=False needs a "),
         ({"image_name": "a/b"}, "a name has no slash"),
+        ({"image_name": "{version}"}, "there are {timestamp}, {build}, {source}$"),
+        ({"params": {"build": 1}}, "'build' already stands for something in names"),
     ],
     ids=str,
 )

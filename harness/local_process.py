@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import selectors
@@ -23,6 +24,8 @@ CHUNK = 64 * 1024
 POLL_SECONDS = 0.2
 """Between two looks at the ways out; also how long a program that has ended may be silent before
 it is done, though a daemon that it left keeps its output open."""
+LINGER_SECONDS = 5.0
+"""After which it is done even if that daemon goes on printing."""
 END_SECONDS = 10.0
 """What a program has for its own cleaning after each polite signal: mmdebstrap, say, unmounts."""
 _MARK = "HARNESS_PROCESS"
@@ -115,9 +118,12 @@ def _output(
     child: subprocess.Popen[bytes], check: Callable[[], None]
 ) -> Iterator[tuple[str, bytes]]:
     """What comes on either stream, until the child has ended and both are dry."""
+    ended_at = math.inf
     with _selector(child) as selector:
         while selector.get_map():
             check()
+            if child.poll() is not None:
+                ended_at = min(ended_at, time.monotonic())
             ready = selector.select(POLL_SECONDS)
             for key, _ in ready:
                 if data := os.read(key.fd, CHUNK):
@@ -125,6 +131,8 @@ def _output(
                 else:
                     selector.unregister(key.fileobj)
             if not ready and child.poll() is not None:
+                return
+            if time.monotonic() > ended_at + LINGER_SECONDS:
                 return
         while child.poll() is None:  # it has closed its streams and goes on
             check()

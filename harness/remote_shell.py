@@ -30,8 +30,10 @@ DIRECTORIES = '/dev/shm /run "${XDG_RUNTIME_DIR:-/tmp}" /tmp /var/tmp "$HOME"'  
 # The login shell parses this line, and it may be csh or fish: one line, no backslash, no quote.
 # IFS ends in the newline that could not be written here. Both streams say the token, so that
 # what start-up files print is told from what the command prints; the pid is what a kill needs:
-# sshd makes the shell a session leader.
+# sshd makes the shell a session leader. The first line is the token, too: start-up files that
+# have read some of what was sent are found out.
 _READER = (
+    'IFS= read -r l && [ "$l" = @ ] || exit 255; '
     'c=; n=${IFS#??}; while IFS= read -r l || exit 255; [ "$l" != @ ]; do c=$c$l$n; done; '
     'c=${c%"$n"}; echo @ $$; echo @ >&2; eval "unset c l n; $c"'
 )
@@ -158,7 +160,9 @@ def request(token: str, command: str) -> bytes:
     """
     if "\0" in command:
         raise ValueError(f"a command cannot contain a NUL character: {command[:200]!r}")
-    return command.encode(errors="surrogateescape") + f"\n{token}\n".encode()
+    return (
+        f"{token}\n".encode() + command.encode(errors="surrogateescape") + f"\n{token}\n".encode()
+    )
 
 
 def place_script() -> str:
@@ -230,7 +234,7 @@ class RemoteShell:
             NotRunError: the command was not started.
         """
         reply = _Reply(secrets.token_hex(16))
-        self._channel.write(reply.token + b"\n" + request(reply.token.decode(), text or command))
+        self._channel.write(request(reply.token.decode(), text or command))
         deadline = None if timeout is None else time.monotonic() + timeout
 
         def check() -> None:

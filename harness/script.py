@@ -97,5 +97,6 @@ def interpreter(script: bytes) -> list[str]:
 def _stands_alone(command: str) -> bool:
     if "<<" in command or command.rstrip(" \t").endswith("\\"):
         return False
-    check = ["/bin/sh", "-n", "-c", command]
-    return subprocess.run(check, capture_output=True, check=False).returncode == 0
+    text = command.encode(errors="surrogateescape")
+    check = subprocess.run(["/bin/sh", "-n"], input=text, capture_output=True, check=False)
+    return check.returncode == 0

@@ -23,6 +23,8 @@ CHUNK = 128 * 1024
 QUIET = 1.0
 """Seconds without output after which a command that has exited is done, though a daemon that it
 left keeps its streams open."""
+LINGER = 5.0
+"""Seconds after which it is done even if that daemon goes on printing."""
 CLOSE_TIMEOUT = 1.0
 
 
@@ -76,6 +78,7 @@ class Process:
         self._sent = False
         self._unread: deque[tuple[str, bytes]] = deque()
         self._last_output = time.monotonic()
+        self._ended_at = 0.0
         self._channel = channel
         channel.settimeout(0.05)  # of sending; what is read is there already
         self._poll = select.poll()
@@ -167,8 +170,10 @@ class Process:
     def _is_over(self) -> bool:
         if not self.ended:
             return False
-        quiet = time.monotonic() - self._last_output > QUIET
-        return bool(self._channel.eof_received or self._channel.closed or quiet)
+        now = time.monotonic()
+        self._ended_at = self._ended_at or now
+        waited = now - self._last_output > QUIET or now - self._ended_at > LINGER
+        return bool(self._channel.eof_received or self._channel.closed or waited)
 
     def _work(self) -> None:
         """Send something, or wait a little for whatever comes."""
@@ -194,7 +199,7 @@ class Process:
             sent = self._channel.send(self._unsent)  # type: ignore[arg-type]  # stubs know bytes only
         except TimeoutError:
             return  # its window is full; what it prints may have to be read first
-        except OSError:
+        except (OSError, EOFError):
             self._outgoing = None  # it reads no more; how it ended is told by its exit status
         else:
             self._unsent = self._unsent[sent:]

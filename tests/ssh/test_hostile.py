@@ -63,6 +63,10 @@ HOSTILE: dict[str, tuple[str, Check]] = {
         answer(0, bytes(10 * MIB), bytes(10 * MIB)),
     ),
     "a daemon that keeps stdout": ("setsid sleep 987 & echo $!; exit 6", daemon),
+    "a daemon that keeps printing": (
+        "(while :; do echo x >&2; sleep 0.3; done) & echo $!; exit 6",
+        daemon,
+    ),
     "it reads stdin": ("cat; read line; echo $?", answer(0, b"1\n")),
     "it closes its streams": ("exec <&- >&- 2>&-; exit 4", answer(4)),
     "an unterminated quote": ("echo 'abc", complaint(2)),
@@ -157,6 +161,17 @@ def test_a_login_shell_that_runs_nothing_is_told(accounts: Sshd, how: str) -> No
         pytest.raises(ConnectError, match=told),
     ):
         getattr(connection, how)("true")
+
+
+@WAYS
+def test_start_up_files_that_read_what_was_sent(accounts: Sshd, how: str) -> None:
+    (accounts.directory / "home" / ".bashrc").write_text("read -t 1 answer\n")
+    endpoint = dataclasses.replace(accounts.endpoint, username="in-bash")
+    with (
+        contextlib.closing(ssh.connect(endpoint, timeout=20)) as connection,
+        pytest.raises(ConnectError, match="login shell did not run"),
+    ):
+        getattr(connection, how)("echo one\necho two")
 
 
 TERMINAL: dict[str, tuple[str, bytes, Check]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -177,12 +178,18 @@ class Qemu(SshOptions, Source):
         command = self.shutdown_command or "systemctl poweroff || poweroff || shutdown -h now"
         if not self.shutdown_command and self.ssh_username != "root":
             command = f"sudo -n /bin/sh -c '{command}'"
+        deadline, answer = time.monotonic() + self.shutdown_timeout, None
         with contextlib.suppress(DisconnectedError):  # as it should be
             answer = connection.run(command, timeout=self.shutdown_timeout)
             if answer.exit_status in NOT_FOUND:
                 raise CommandError(command, answer)
         connection.close()
-        _vm(instance).wait(self.shutdown_timeout, context.cancel)
+        try:
+            _vm(instance).wait(deadline - time.monotonic(), context.cancel)
+        except SourceError as error:
+            if answer is None or not answer.failed:
+                raise
+            raise SourceError(f"{error}\n{CommandError(command, answer)}") from error
 
     def capture(self, instance: Instance, context: Context) -> Image:
         return capture.capture(self, _vm(instance), context)

@@ -189,7 +189,7 @@ class VirtualMachine:
         deadline = time.monotonic() + timeout
         while not self.stopped():
             if time.monotonic() > deadline:
-                raise SourceError(f"{self.id} did not shut down within {timeout:g} s")
+                raise SourceError(f"{self.id} did not shut down within its shutdown_timeout")
             cancel.sleep(0.02)
         if not self.has_shut_down():
             raise SourceError(f"{self.id}: {self.stopped()}")

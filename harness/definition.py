@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import pytest
 
+from harness.errors import ConfigurationError
 from harness.seal import Seal
 from harness.sources.base import Source
 
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
     from harness.assertions import Host
 
 ATTRIBUTE = "__harness_build__"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_NOT_CALLED = (
+    inspect.isgeneratorfunction,
+    inspect.iscoroutinefunction,
+    inspect.isasyncgenfunction,
+)
+"""Kinds of functions that a call only prepares."""
 
 
 class Machines(Protocol):
@@ -83,6 +92,12 @@ class BuildDefinition:
                 f"the build {self.name!r} takes {takes or 'nothing'!r} as its first argument: "
                 f"a build function is `def {self.name}(machine: harness.Machine) -> None`"
             )
+        if any(kind(self.function) for kind in _NOT_CALLED):
+            yield (
+                f"the build {self.name!r} is a generator or async function, which would never "
+                "run: write a plain function without yield and async; what is after the tests is "
+                "the image"
+            )
         wrong = [s for s in self.sources if not _is_source(s)]
         if wrong or not self.sources:
             yield (
@@ -91,6 +106,12 @@ class BuildDefinition:
             )
             return
         names = [source_name(s) for s in self.sources]
+        for name in names:
+            if not re.fullmatch(_NAME, name):
+                yield (
+                    f"the build {self.name!r} has a source named {name!r}: a name is of letters, "
+                    'digits, ".", "_" and "-", and begins with a letter or digit'
+                )
         for name in sorted({n for n in names if names.count(n) > 1}):
             yield (
                 f"the build {self.name!r} has {names.count(name)} sources named {name!r}: "
@@ -151,6 +172,12 @@ def build(
             assert web.service("nginx").is_running
         ```
     """
+    first: object = next(iter(sources), None)
+    if inspect.isfunction(first):
+        raise ConfigurationError(
+            f"@harness.build above {first.__name__!r} has no parentheses: write "
+            "@harness.build(harness.Qemu(...)), with one source or more"
+        )
 
     def decorate(function: Callable[..., None]) -> BuildFixture:
         definition = BuildDefinition(

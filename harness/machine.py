@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
+import re
 import shlex
 from typing import TYPE_CHECKING, TypeVar
 
-from harness import cache, retry, transfer, users
+from harness import cache, duration, retry, transfer, users
 from harness import script as scripts
+from harness.errors import ConfigurationError
 from harness.events import Output
 from harness.local_call import LocalCall
 from harness.model import Resource
 from harness.reboot import Lifeline
-from harness.shell_call import ShellCall, commands_or_script
+from harness.shell_call import ShellCall, commands_or_script, exit_codes
 from harness.sources.base import LOCAL_FOLDER
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ T = TypeVar("T")
 class Machine:
     """A booted instance with a connection.
 
+    Every ``timeout=`` is a number of seconds, or a text such as ``"90s"`` and ``"1h30m"``.
     ``sudo=`` means the same in every call: True is root, a name is that user, and nothing changes
     for somebody who is that user already. It needs sudo on the machine, without a password.
 
@@ -73,10 +76,10 @@ class Machine:
         env: Mapping[str, str] | None = None,
         sudo: bool | str = False,
         cwd: str | None = None,
-        timeout: float | None = DEFAULT_TIMEOUT,
+        timeout: float | str | None = DEFAULT_TIMEOUT,
         valid_exit_codes: Collection[int] = (0,),
         expect_disconnect: bool = False,
-        pause_before: float = 0,
+        pause_before: float | str = 0,
         retries: int = 0,
     ) -> CommandResult:
         """Run commands, or a local script file, on the machine.
@@ -116,9 +119,10 @@ class Machine:
         """
         commands_or_script("machine.shell", commands, script)
         path = None if script is None else self.context.directory / script
-        codes = frozenset(valid_exit_codes)
-        call = ShellCall(commands, path, env, cwd, timeout, codes, expect_disconnect)
-        self.context.cancel.sleep(pause_before)
+        codes = exit_codes("machine.shell", valid_exit_codes)
+        seconds, pause = _seconds(timeout), duration.seconds("pause_before", pause_before)
+        call = ShellCall(commands, path, env, cwd, seconds, codes, expect_disconnect)
+        self.context.cancel.sleep(pause)
         return self.retry(
             lambda: call.run(self._as(sudo), self._lifeline, self._on_output), retries
         )
@@ -129,12 +133,13 @@ class Machine:
         *args: str,
         env: Mapping[str, str] | None = None,
         sudo: bool | str = False,
-        timeout: float | None = DEFAULT_TIMEOUT,
+        timeout: float | str | None = DEFAULT_TIMEOUT,
     ) -> CommandResult:
         """Run one command and return what it answered, whatever its exit status.
 
         Args:
-            command: for /bin/sh; each ``%s`` in it is replaced by the next of ``args``.
+            command: for /bin/sh. With ``args`` each ``%s`` in it is replaced by the next of
+                them, and ``%%`` is a percent sign.
             args: quoted, so that no value can be taken for shell syntax.
             env: environment variables to set, under sudo too.
             sudo: run as root, or as the user of that name.
@@ -146,11 +151,14 @@ class Machine:
         Raises:
             CommandTimeoutError: the timeout has passed.
             DisconnectedError: the connection went away.
+            ConfigurationError: there are more or fewer ``%s`` than ``args``.
         """
-        quoted = command % tuple(shlex.quote(a) for a in args) if args else command
+        quoted = _filled(command, args) if args else command
         text = "\n".join([*scripts.prelude(env, None), quoted])
         self._on_output("command", f"$ {quoted}\n".encode())
-        return self._as(sudo).run(quoted, text=text, timeout=timeout, on_output=self._on_output)
+        return self._as(sudo).run(
+            quoted, text=text, timeout=_seconds(timeout), on_output=self._on_output
+        )
 
     def put(
         self,
@@ -158,7 +166,7 @@ class Machine:
         remote: str,
         *,
         sudo: bool | str = False,
-        timeout: float | None = DEFAULT_TIMEOUT,
+        timeout: float | str | None = DEFAULT_TIMEOUT,
     ) -> None:
         """Copy a local file or folder to the machine.
 
@@ -178,7 +186,7 @@ class Machine:
         """
         self.tell(f"$ put {local} {remote}")
         base = self.context.directory
-        transfer.put(self._as(sudo), str(local), remote, base=base, timeout=timeout)
+        transfer.put(self._as(sudo), str(local), remote, base=base, timeout=_seconds(timeout))
 
     def write(
         self,
@@ -187,7 +195,7 @@ class Machine:
         *,
         mode: int = 0o644,
         sudo: bool | str = False,
-        timeout: float | None = DEFAULT_TIMEOUT,
+        timeout: float | str | None = DEFAULT_TIMEOUT,
     ) -> None:
         """Write text or bytes to a file on the machine, whole or not at all.
 
@@ -204,7 +212,7 @@ class Machine:
         """
         data = content.encode() if isinstance(content, str) else content
         self.tell(f"$ write {len(data)} bytes to {remote}")
-        transfer.put_content(self._as(sudo), data, remote, mode=mode, timeout=timeout)
+        transfer.put_content(self._as(sudo), data, remote, mode=mode, timeout=_seconds(timeout))
 
     def get(
         self,
@@ -212,7 +220,7 @@ class Machine:
         local: str | Path,
         *,
         sudo: bool | str = False,
-        timeout: float | None = DEFAULT_TIMEOUT,
+        timeout: float | str | None = DEFAULT_TIMEOUT,
     ) -> None:
         """Copy a file or folder from the machine; rules and arguments are those of `put`.
 
@@ -222,7 +230,7 @@ class Machine:
         """
         self.tell(f"$ get {remote} {local}")
         base = self.context.directory
-        transfer.get(self._as(sudo), remote, str(local), base=base, timeout=timeout)
+        transfer.get(self._as(sudo), remote, str(local), base=base, timeout=_seconds(timeout))
 
     @functools.cached_property
     def ssh_config(self) -> Path:
@@ -242,7 +250,7 @@ class Machine:
         folder.mkdir(parents=True, mode=0o700)
         return self.connection.ssh_config(folder)
 
-    def reboot(self, *, timeout: float = REBOOT_TIMEOUT) -> None:
+    def reboot(self, *, timeout: float | str = REBOOT_TIMEOUT) -> None:
         """Reboot the machine, as root, and wait until it is back.
 
         Its boot id proves that it went and came back; the connection works afterwards.
@@ -256,7 +264,8 @@ class Machine:
             ConfigurationError: it is no Linux, and has no boot id.
         """
         self.tell("$ reboot")
-        self._lifeline.reboot(users.target(True, self.source.ssh_username), timeout)
+        seconds = duration.seconds("timeout", timeout)
+        self._lifeline.reboot(users.target(True, self.source.ssh_username), seconds)
 
     def local(
         self,
@@ -264,7 +273,7 @@ class Machine:
         script: str | Path | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str | Path = ".",
-        timeout: float | None = DEFAULT_TIMEOUT,
+        timeout: float | str | None = DEFAULT_TIMEOUT,
         valid_exit_codes: Collection[int] = (0,),
     ) -> CommandResult:
         """Run commands, or a script file, on this computer.
@@ -292,7 +301,8 @@ class Machine:
         commands_or_script("machine.local", commands, script)
         here = self.context.directory
         path = None if script is None else here / script
-        call = LocalCall(commands, path, env, here / cwd, timeout, frozenset(valid_exit_codes))
+        codes = exit_codes("machine.local", valid_exit_codes)
+        call = LocalCall(commands, path, env, here / cwd, _seconds(timeout), codes)
         return call.run(self.context, self._on_output)
 
     def provision(self, *provisioners: Provisioner) -> None:
@@ -333,3 +343,20 @@ class Machine:
 
     def _on_output(self, stream: str, data: bytes) -> None:
         self.context.events.emit(Output(self.context.build, stream, data))
+
+
+def _seconds(timeout: float | str | None) -> float | None:
+    return None if timeout is None else duration.seconds("timeout", timeout)
+
+
+def _filled(command: str, args: tuple[object, ...]) -> str:
+    places = re.findall("%%|%s", command).count("%s")
+    if places != len(args):
+        raise ConfigurationError(
+            f"machine.run({command!r}, ...) has {places} times %s for {len(args)} arguments: "
+            'write one for each, as in machine.run("ls -- %s", path)'
+        )
+    values = iter(args)
+    return re.sub(
+        "%%|%s", lambda m: "%" if m[0] == "%%" else shlex.quote(str(next(values))), command
+    )

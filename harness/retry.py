@@ -35,6 +35,8 @@ def persist(
         cancel: ends the pauses.
         tell: is told of each failure that is not the last.
     """
+    if type(retries) is not int or retries < 0:
+        raise ConfigurationError(f"retries={retries!r}: write how often, 0 or more")
     for pause in itertools.islice(pauses(), retries):
         try:
             return attempt()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from harness.model import CommandResult
 from harness.remote_script import RemoteScript
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from harness.reboot import Lifeline
@@ -87,3 +88,23 @@ def commands_or_script(call: str, commands: tuple[str, ...], script: object) -> 
     if bool(commands) == (script is not None):
         given = "both are given" if commands else "neither is given"
         raise ConfigurationError(f"{call} takes commands, or script=: {given}")
+    for command in commands:
+        if not isinstance(command, str):
+            raise ConfigurationError(
+                f'{call} takes commands that are text, as in {call}("apt-get update", "id"); '
+                f"{command!r} is none"
+            )
+
+
+def exit_codes(call: str, codes: object) -> frozenset[int]:
+    """What counts as success.
+
+    Raises:
+        ConfigurationError: it is no collection of exit statuses.
+    """
+    listed = list(codes) if isinstance(codes, Collection) and not isinstance(codes, str) else []
+    if not listed or not all(type(code) is int and code in range(256) for code in listed):
+        raise ConfigurationError(
+            f"{call} with valid_exit_codes={codes!r}: write numbers from 0 to 255, as in [0, 3]"
+        )
+    return frozenset(listed)

@@ -163,6 +163,42 @@ def test_run_sets_the_environment(machine: Machine) -> None:
     assert result.command == 'printf "%s" "$GREETING" \'it\'"\'"\'s\''
 
 
+def test_run_quotes_what_it_is_given(machine: Machine) -> None:
+    assert machine.run("printf '%%s|' 100% %s %s", "it's", 3).stdout == "100%|it's|3|"  # type: ignore[arg-type]  # does no harm
+    assert machine.run("date +%s").stdout.strip().isdigit()
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda m: m.shell(["a", "b"]), r"machine.shell takes commands that are text, .*'a', 'b'"),
+        (lambda m: m.shell("true", timeout="5 minutes"), "timeout='5 minutes' is no duration"),
+        (lambda m: m.shell("true", timeout=-1), "timeout=-1 is no duration"),
+        (lambda m: m.shell("true", pause_before="x"), "pause_before='x' is no duration"),
+        (lambda m: m.shell("true", retries="2"), "retries='2': write how often, 0 or more"),
+        (lambda m: m.shell("true", retries=-1), "retries=-1: write how often"),
+        (lambda m: m.shell("true", valid_exit_codes=3), "valid_exit_codes=3: write numbers"),
+        (lambda m: m.local("true", valid_exit_codes=["0"]), "machine.local with valid_exit_codes"),
+        (lambda m: m.run("ls %s", "a", "b"), "has 1 times %s for 2 arguments"),
+        (lambda m: m.run("ls", "a"), "has 0 times %s for 1 arguments"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    machine: Machine, call: Callable[[Machine], object], sentence: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        call(machine)
+
+
+def test_a_timeout_may_be_written_out(machine: Machine) -> None:
+    with pytest.raises(CommandTimeoutError, match=r"timeout of 0\.5 s"):
+        machine.shell("sleep 20", timeout="500ms")
+
+
+def test_a_command_of_any_length(machine: Machine) -> None:
+    assert machine.shell(f"echo {'x' * 300_000} | wc -c").stdout.strip() == "300001"
+
+
 def test_write(machine: Machine, tmp_path: Path) -> None:
     target = tmp_path / "new" / "file"
     machine.write("grüße\n", str(target), mode=0o600)

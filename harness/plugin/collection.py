@@ -71,6 +71,8 @@ class BuildFile(pytest.File):
             names = vars(self.module.obj)
         except Exception:  # noqa: BLE001 - the module itself reports why it cannot be imported
             return []
+        for problem in _in_classes(names.values(), self.path):
+            raise self.CollectError(problem)
         definitions = {id(d): d for v in names.values() if (d := definition_of(v))}.values()
         if not definitions:
             return []
@@ -218,6 +220,18 @@ def _problems(definitions: Iterable[BuildDefinition], path: Path) -> Iterator[st
                 "a build lives in the test module that uses it: move the tests there"
             )
         yield from (f"{path}: {problem}" for problem in definition.problems())
+
+
+def _in_classes(values: Iterable[object], path: Path) -> Iterator[str]:
+    for value in values:
+        if not isinstance(value, type):
+            continue
+        for member in list(vars(value).values()):
+            if definition := definition_of(member):
+                yield (
+                    f"{path}: the build {definition.name!r} is in the class {value.__name__}: "
+                    "a build is a function of the module; move it out"
+                )
 
 
 def _argument_problems(build: CollectedBuild) -> Iterator[str]:

@@ -42,3 +42,4 @@ class Terminal:
     def _write(self, line: str) -> None:
         self._reporter.ensure_newline()
         self._reporter.write_line(line)
+        self._reporter.flush()  # in a file or pipe too: CI wants to see life

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import getpass
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,8 +101,11 @@ class SshOptions:
 
     def validate_ssh(self, context: Context) -> None:
         """Refuse what cannot work, with `ConfigurationError`."""
-        if not self.ssh_username:
-            raise ConfigurationError('ssh_username="" is no user: name one, or leave it out (root)')
+        if not re.fullmatch(r"[^\s:/-][^\s:/]*", self.ssh_username):
+            raise ConfigurationError(
+                f"ssh_username={self.ssh_username!r} is no user's name: name one, or leave it out "
+                "(root)"
+            )
         for option, least, most in _RANGES:
             _in_range(option, getattr(self, option), least, most)
         for head in ("ssh_bastion_", "ssh_proxy_"):

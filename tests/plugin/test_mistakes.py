@@ -49,6 +49,29 @@ BUILD = "@harness.build(FakeSource())\ndef {name}(machine): pass\n"
             "@harness.build(FakeSource())\ndef web(): pass\n",
             "takes 'nothing' as its first argument: a build function is",
         ),
+        (
+            "@harness.build(FakeSource())\ndef web(machine): yield\ndef test_x(web): pass",
+            "the build 'web' is a generator or async function, which would never run",
+        ),
+        (
+            "@harness.build(FakeSource())\nasync def web(machine): ...\ndef test_x(web): pass",
+            "the build 'web' is a generator or async function, which would never run",
+        ),
+        (
+            "@harness.build\ndef web(machine): pass\ndef test_x(web): pass",
+            "@harness.build above 'web' has no parentheses: write @harness.build(",
+        ),
+        (
+            "class TestWeb:\n"
+            "    @harness.build(FakeSource())\n    def web(machine): pass\n"
+            "    def test_x(self, web): pass",
+            "the build 'web' is in the class TestWeb: a build is a function of the module",
+        ),
+        (
+            "@harness.build(FakeSource(name='a::b'))\ndef web(machine): pass\n"
+            "def test_x(web): pass",
+            "the build 'web' has a source named 'a::b': a name is of letters, digits",
+        ),
     ],
 )
 def test_sentence(collection_error: Callable[[str], str], source: str, sentence: str) -> None:

@@ -41,7 +41,7 @@ class _Directory:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"ssh_username": ""}, 'ssh_username="" is no user'),
+        ({"ssh_username": ""}, "ssh_username='' is no user"),
         ({"ssh_port": 0}, "ssh_port=0: at least 1, at most 65535"),
         ({"ssh_port": "22"}, "ssh_port='22': at least 1"),
         ({"ssh_timeout": 0}, "ssh_timeout=0: at least 1"),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from harness.sources.base import Context
 
+SMALLEST = 64 * 1024
+"""Bytes; an empty qcow2 has more."""
 OPTION = "base_checksum"
 
 
@@ -73,11 +75,15 @@ def check(base: str | Path | Sequence[str], wanted: str, context: Context) -> No
                 f"{OPTION}={wanted!r} has nothing to check: {base} is a recipe, made here from "
                 "packages whose signatures apt verifies; leave it out"
             )
+    elif _local(base, context).is_dir():
+        raise ConfigurationError(f"base={base!r} is a folder: name the disk image in it")
     elif not _local(base, context).is_file():
         raise ConfigurationError(
             f"base={base!r} is no recipe ({', '.join(sorted(recipes.RECIPES))}), no URL, and there "
             f"is no such file (relative paths start at {context.directory})"
         )
+    elif (size := _local(base, context).stat().st_size) < SMALLEST:
+        raise ConfigurationError(f"base={base!r} has {size} bytes, which is no disk image")
     if wanted:
         checksum.check(OPTION, wanted, context)
 

@@ -27,12 +27,29 @@ def check_targets(source: Qemu, context: Context) -> None:
     Raises:
         ConfigurationError: as it says, or the name is none.
     """
-    for target in _targets(source, context):
+    targets = _targets(source, context)
+    _check_folder(source, targets[0].parent)
+    for target in targets:
         if target.exists():
             raise ConfigurationError(
                 f"image_name={source.image_name!r}: {target} exists and an image is never "
                 "replaced; put {timestamp} into the name, or remove the file"
             )
+
+
+def _check_folder(source: Qemu, folder: Path) -> None:
+    """Refuse a folder for images that cannot be made, or not be written to."""
+    try:
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        fine = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    except PermissionError as error:
+        nearest, fine = Path(error.filename), False
+    if not fine:
+        why = "may not be written to" if nearest.is_dir() else "is no folder"
+        raise ConfigurationError(
+            f"output_directory={str(source.output_directory)!r}: {nearest} {why}; images go "
+            "below pytest's rootdir by default"
+        )
 
 
 def capture(source: Qemu, vm: VirtualMachine, context: Context) -> Image:

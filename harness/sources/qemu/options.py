@@ -109,7 +109,7 @@ def _disks(source: Qemu) -> None:
 def _access(source: Qemu, context: Context) -> None:
     source.validate_ssh(context)
     check_route(source)
-    _at_least("shutdown_timeout", source.shutdown_timeout, 1, "s")
+    _at_least("shutdown_timeout", source.shutdown_timeout, 1, "seconds")
     user_data(source, context)
     media.collect(source.cd_files, source.cd_content, context.directory)
     if source.cd_label.lower() == media.SEED_LABEL:
@@ -177,5 +177,8 @@ def _one_of(option: str, value: object, choices: Collection[str]) -> None:
 
 
 def _at_least(option: str, value: object, least: float, unit: str) -> None:
-    if not isinstance(value, int | float) or value < least:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        of = f" of {unit}" if unit else ""
+        raise ConfigurationError(f"{option}={value!r}: write a number{of}, at least {least}")
+    if value < least:
         raise ConfigurationError(f"{option}={value!r}: at least {least} {unit}".rstrip())

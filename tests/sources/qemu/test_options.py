@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
     ("options", "message"),
     [
         ({"memory": 32}, "memory=32: at least 64 MiB"),
-        ({"memory": "2G"}, "memory='2G': at least 64 MiB"),
+        ({"memory": "2G"}, "memory='2G': write a number of MiB, at least 64"),
         ({"cpus": 0}, "cpus=0: at least 1"),
         ({"format": "vhd"}, "format='vhd': choose one of qcow2, raw, vmdk, vdi, vhdx"),
         ({"format": "raw", "disk_compression": True}, "does not go with format='raw'"),
@@ -41,8 +41,16 @@ pytestmark = pytest.mark.skipif(
         ({"machine_type": "q36"}, "machine_type='q36': QEMU has q35"),
         ({"cpu_model": "Haswel,+aes"}, "cpu_model='Haswel,.aes': QEMU has Haswell"),
         ({"net_device": "virtio-nut"}, "net_device='virtio-nut': QEMU has virtio-net"),
-        ({"ssh_username": ""}, 'ssh_username="" is no user'),
-        ({"shutdown_timeout": "5m"}, "shutdown_timeout='5m': at least 1 s"),
+        ({"ssh_username": ""}, "ssh_username='' is no user"),
+        ({"ssh_username": "a b"}, "ssh_username='a b' is no user"),
+        ({"cpus": True}, "cpus=True: write a number, at least 1"),
+        ({"base": "."}, "base='.' is a folder"),
+        ({"base": "tiny.qcow2"}, "base='tiny.qcow2' has 4 bytes, which is no disk image"),
+        ({"output_directory": "tiny.qcow2"}, "tiny.qcow2 is no folder; images go below"),
+        (
+            {"shutdown_timeout": "5m"},
+            "shutdown_timeout='5m': write a number of seconds, at least 1",
+        ),
         ({"user_data": "x", "user_data_file": "y"}, "are both given"),
         ({"user_data_file": "nowhere"}, "user_data_file='nowhere' is no text file"),
         ({"cd_files": ["nowhere/*"]}, "cd_files: 'nowhere/[*]' matches nothing"),
@@ -69,6 +77,7 @@ def test_a_wrong_option_is_refused(
 ) -> None:
     for display in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(display, raising=False)
+    (context.directory / "tiny.qcow2").write_text("tiny")
     with pytest.raises((ConfigurationError, ToolMissingError), match=message):
         Qemu(**options).validate(context)
     assert context.journal.outstanding() == []

@@ -165,13 +165,15 @@ def test_a_login_shell_that_runs_nothing_is_told(accounts: Sshd, how: str) -> No
 
 @WAYS
 def test_start_up_files_that_read_what_was_sent(accounts: Sshd, how: str) -> None:
-    (accounts.directory / "home" / ".bashrc").write_text("read -t 1 answer\n")
+    start_up = accounts.directory / "home" / ".bashrc"
+    start_up.write_text("read -t 1 answer\n")
     endpoint = dataclasses.replace(accounts.endpoint, username="in-bash")
     with (
         contextlib.closing(ssh.connect(endpoint, timeout=20)) as connection,
         pytest.raises(ConnectError, match="login shell did not run"),
     ):
         getattr(connection, how)("echo one\necho two")
+    start_up.unlink()  # the home is every account's
 
 
 TERMINAL: dict[str, tuple[str, bytes, Check]] = {

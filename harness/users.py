@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from harness.model import CommandResult
     from harness.sources.base import Commands, Stream
 
+# As after a login of the user's own: sudo stays where it is, perhaps a folder closed to the user.
+_AT_HOME = "cd 2>/dev/null || cd /"
 # Where standard input is free, the text comes there: of any length, and no process list shows it.
 _FROM_STDIN = 'c=$(cat); exec </dev/null; eval "unset c; $c"'
 
@@ -30,7 +32,7 @@ def commands(login: Commands, user: str) -> Commands:
 
 @dataclass(frozen=True)
 class AsUser:
-    """Commands through sudo, which must not ask for a password. HOME is the user's."""
+    """Commands through sudo, which must not ask for a password. They start in the user's home."""
 
     login: Commands
     user: str
@@ -58,4 +60,5 @@ class AsUser:
         return self.login.stream(command, text=script, timeout=timeout)
 
     def _sudo(self, script: str) -> str:
+        script = f"{_AT_HOME}\n{script}"
         return shlex.join(["sudo", "-n", "-H", "-u", self.user, "/bin/sh", "-c", script])

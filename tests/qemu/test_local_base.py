@@ -39,6 +39,7 @@ def _users(machine):
     assert machine.run(whose, sudo="builder").stdout.startswith("builder")
     assert machine.shell(whose, sudo="games", env={"WORD": "x"}).stdout == "games /usr/games x\\n"
     assert machine.shell(script="whose.sh", sudo="games").stdout == "games\\n"
+    assert machine.shell("pwd", sudo="games").stdout == "/usr/games\\n"
     secret = machine.run("cat /proc/[0-9]*/cmdline", sudo=True, env={"WORD": "hidden-word"})
     assert "hidden-word" not in secret.stdout
 

@@ -8,7 +8,7 @@ MESSAGE = "Built and proven\n"
 
 
 @harness.build(
-    harness.Qemu(base="debian-12", image_name="plain-{timestamp}", memory=512, cpus=1),
+    harness.Qemu(base="debian-12", image_name="plain-{timestamp}"),
     tests=["checks/base.py"],
 )
 def plain(machine: harness.Machine) -> None:

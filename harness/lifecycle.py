@@ -318,5 +318,6 @@ class BuildRun:
                 self.failed_stage = name
             raise
         finally:
+            self._stage_now = ""
             self.seconds[name] = time.monotonic() - started
             self._emit(StageFinished(self.name, name, self.seconds[name], failure))

@@ -168,7 +168,8 @@ class VirtualMachine:
         """Why the machine does nothing any more, though nobody told it to; None: it runs."""
         if reason := self.ended():
             return reason
-        if error := self._monitor.disk_error() if self._monitor else None:
+        monitor = self._monitor  # which another thread may be taking away
+        if error := monitor.disk_error() if monitor else None:
             return f"QEMU stopped the machine, whose disk is in {self.directory}: {error}"
         return None
 

@@ -180,6 +180,11 @@ def build(
         )
 
     def decorate(function: Callable[..., None]) -> BuildFixture:
+        if not inspect.isfunction(function):
+            raise ConfigurationError(
+                f"@harness.build decorates {function!r}: it makes a fixture of a plain function, "
+                "so leave out @pytest.fixture and other decorators"
+            )
         definition = BuildDefinition(
             name=function.__name__,
             function=function,
@@ -193,6 +198,7 @@ def build(
         def fixture(request: pytest.FixtureRequest) -> Any:
             return definition.host(request)
 
+        fixture.__name__ = definition.name
         fixture.__doc__ = function.__doc__
         fixture.__module__ = function.__module__
         made = pytest.fixture(

@@ -287,7 +287,7 @@ class BuildRun:
         if self.host and self.error:
             line = next(iter(str(self.error).splitlines()), type(self.error).__name__)
             return f"{self.failed_stage} failed ({line}): no image was taken"
-        return f"{self.name} was not provisioned: no image was taken"
+        return "not provisioned: no image was taken"
 
     def _begin(self) -> None:
         self._emit(

@@ -8,12 +8,14 @@ image is taken.
 from __future__ import annotations
 
 import functools
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.definition import BuildDefinition, definition_of, source_name
+from harness.errors import ConfigurationError
 from harness.plugin import checks, tree
 from harness.plugin.items import (
     BUILD,
@@ -69,6 +71,9 @@ class BuildFile(pytest.File):
     def collect(self) -> Iterable[pytest.Collector]:
         try:
             names = vars(self.module.obj)
+        except ConfigurationError as error:
+            self.module.collect = list  # type: ignore[method-assign]  # it would say so once more
+            raise self.CollectError(f"{_place(self.path, error)}: {error}") from error
         except Exception:  # noqa: BLE001 - the module itself reports why it cannot be imported
             return []
         for problem in _in_classes(names.values(), self.path):
@@ -125,6 +130,12 @@ class BuildFile(pytest.File):
                 build = definitions[name].build_name(params[name])
                 item.stash[BUILD] = build
                 item.extra_keyword_matches.update((name, build))
+            if not used and position(item) is Position.SEALED_TEST:
+                yield (
+                    f"{item.nodeid} is marked sealed and uses no build: take the fixture of the "
+                    f"build whose sealed machine it is about ({', '.join(definitions)})"
+                )
+            yield from _wide_fixtures(item, definitions)
 
 
 class Build(pytest.Collector):
@@ -265,6 +276,26 @@ def _sealed_problems(definition: BuildDefinition, tests: Iterable[pytest.Item]) 
                 f"{item.nodeid} is marked sealed, and the build {definition.name!r} has "
                 "seal=False: leave out one of the two"
             )
+
+
+def _wide_fixtures(item: pytest.Item, builds: Iterable[str]) -> Iterator[str]:
+    """Fixtures that would outlive the machine that they depend on."""
+    info = getattr(item, "_fixtureinfo", None)
+    for name, fixtures in (info.name2fixturedefs if info else {}).items():
+        for build in sorted({b for f in fixtures for b in f.argnames if b in builds}):
+            if fixtures[-1].scope in ("session", "package"):
+                yield (
+                    f"the fixture {name!r} has the scope {fixtures[-1].scope!r} and takes the "
+                    f"build {build!r}, whose machine goes with its module: give it the scope "
+                    "'module', or a narrower one"
+                )
+
+
+def _place(path: Path, error: BaseException) -> str:
+    """The last line of a module on the way to an error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f.lineno for f in frames if Path(f.filename) == path]
+    return f"{path}:{lines[-1]}" if lines else str(path)
 
 
 def _is_session(item: pytest.Function, name: str) -> bool:

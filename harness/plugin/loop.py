@@ -80,7 +80,8 @@ class Loop:
         for build in self._collected:
             run = self._builds.runs[build.name]
             if all(isinstance(i, ImageItem) for i in self._groups[run.name]):
-                self._builds.scheduler.skip(run, f"{_NOTHING_TESTED}: no image was taken")
+                reason = f"{_NOTHING_TESTED}: no image was taken{run.gate.way_out}"
+                self._builds.scheduler.skip(run, reason)
                 continue
             try:
                 arguments = self._arguments(build)

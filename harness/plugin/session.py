@@ -99,7 +99,8 @@ class BuildSession:
             events=self.events,
             cold=self.config.getoption("cold"),
         )
-        gate = Gate(build.tests, untested=build.definition.untested)
+        whole = f"{build.file.nodeid}::{build.definition.name}"
+        gate = Gate(build.tests, untested=build.definition.untested, whole=whole)
         hold = bool(self.config.getoption("usepdb", default=False))
         return BuildRun(build.definition, build.source, gate, context, hold_on_failure=hold)
 

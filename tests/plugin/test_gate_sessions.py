@@ -94,9 +94,10 @@ def test_marked_outcomes_are_in_the_manifest_as_what_they_are(project: Project) 
             "def test_c(web): pass\n"
         )
     )
-    project.run()
+    result = project.run()
     outcomes = [(t["outcome"], t.get("reason")) for t in project.manifest()["web.fake"]["tests"]]
     assert outcomes == [("skipped", "Skipped: later"), ("xfailed", "known"), ("passed", None)]
+    result.stdout.fnmatch_lines(["web.fake  of 3 tests: 1 skipped, 1 xfailed"])
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,8 @@ def test_a_selection_that_leaves_out_a_test_yields_none(
     result = project.run(*arguments)
     assert result.ret == status
     result.stdout.fnmatch_lines(["web.fake  no image: *"])
+    if status:  # an image was asked for
+        result.stdout.fnmatch_lines(["*(pytest 'test_builds.py::web' runs them all)*"])
     assert project.manifest()["web.fake"]["image"] is None
     if (project.path / "diary.txt").exists():
         assert "web.fake capture" not in project.diary()
@@ -143,8 +146,10 @@ def test_last_failed_selects_the_image_and_it_fails_again(project: Project) -> N
     outcomes = project.outcomes("--lf")
     assert outcomes == {"test_a[fake]": "PASSED", IMAGE: "FAILED"}
     assert not image_was_taken(project)
-    # Nothing was wrong with the tests: a whole run yields the image.
-    assert project.run().ret == 0
+    # Nothing was wrong with the tests: the whole build, as the message says, yields the image.
+    reason = project.manifest()["web.fake"]["reason"]
+    assert reason.endswith("(pytest 'test_builds.py::web' runs them all)")
+    assert project.run("test_builds.py::web").ret == 0
     assert image_was_taken(project)
 
 
@@ -204,7 +209,7 @@ def test_two(web): pass
     )
     assert text.count("cannot frob") == 1
     assert text.count("not run: web.fake was not provisioned") >= 2
-    assert "web.fake was not provisioned: no image was taken" in text
+    assert "web.fake: not provisioned: no image was taken" in text
     assert "line 29\n" not in text
     assert "lifecycle.py" not in text
     assert project.diary()[-1] == "web.fake destroy"

@@ -88,6 +88,12 @@ def check(base: str | Path | Sequence[str], wanted: str, context: Context) -> No
         checksum.check(OPTION, wanted, context)
 
 
+def tools(base: str | Path | Sequence[str]) -> Mapping[str, str]:
+    """What having it takes, programs and files, and the Debian package of each."""
+    recipe = recipes.RECIPES.get(str(base))
+    return recipes.tools(recipe) if recipe else {}
+
+
 def resolve(base: str | Path | Sequence[str], wanted: str, context: Context) -> Base:
     """The base, made or fetched first if it is not here yet.
 

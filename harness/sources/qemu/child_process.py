@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from harness import local_process
@@ -73,8 +74,11 @@ def search_path() -> str:
 
 
 def require_tools(tools: Mapping[str, str], purpose: str) -> None:
-    """Raise unless every program (a key; its Debian package is the value) is installed."""
-    missing = {tool: tools[tool] for tool in tools if not shutil.which(tool, path=search_path())}
+    """Raise unless every program, or file with its path, is installed.
+
+    ``tools`` has the Debian package of each.
+    """
+    missing = {tool: package for tool, package in tools.items() if not _is_there(tool)}
     if missing:
         named = ", ".join(f"{tool} (package {package})" for tool, package in missing.items())
         packages = " ".join(sorted(set(missing.values())))
@@ -82,6 +86,11 @@ def require_tools(tools: Mapping[str, str], purpose: str) -> None:
             f"{purpose} needs {named}, which this machine does not have. "
             f"Install with: apt-get install {packages}"
         )
+
+
+def _is_there(tool: str) -> bool:
+    is_path = tool.startswith("/")
+    return Path(tool).exists() if is_path else bool(shutil.which(tool, path=search_path()))
 
 
 def _last_overprint(line: bytes) -> str:

@@ -34,7 +34,7 @@ def check(source: Qemu, context: Context) -> None:
         ConfigurationError: an option's value is wrong, or does not go with another's.
         ToolMissingError: a program that the options need is not installed.
     """
-    require_tools(TOOLS, "The source qemu")
+    require_tools({**TOOLS, **bases.tools(source.base)}, "The source qemu")
     _machine(source)
     _disks(source)
     _access(source, context)

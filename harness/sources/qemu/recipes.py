@@ -80,6 +80,14 @@ _KNOWN = (
 RECIPES: Mapping[str, Recipe] = MappingProxyType({recipe.name: recipe for recipe in _KNOWN})
 
 
+def tools(recipe: Recipe) -> Mapping[str, str]:
+    """What making it takes, programs and files, and the Debian package of each."""
+    distribution = recipe.distribution
+    needs_package = bool(distribution.keyring_package)
+    keyring = {str(distribution.keyring): distribution.keyring_package} if needs_package else {}
+    return {**SYSTEM_TOOLS, **keyring}
+
+
 def digest(recipe: Recipe) -> str:
     """A hash of everything that determines the disk, but for the state of the archive."""
     return _digest(recipe, apt_sources.sources_for(recipe.distribution, recipe.suite))
@@ -98,7 +106,7 @@ def make(
 
     Beside it: ``vmlinuz``, ``initrd.img`` and ``cmdline``, for a boot without GRUB.
     """
-    require_tools(SYSTEM_TOOLS, f"The recipe {recipe.name}")
+    require_tools(tools(recipe), f"The recipe {recipe.name}")
     recipe.distribution.require(recipe.suite)
     sources = apt_sources.sources_for(recipe.distribution, recipe.suite)
     ids = gpt_disk.Identifiers.derived_from(_digest(recipe, sources))

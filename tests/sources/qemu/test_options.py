@@ -232,6 +232,16 @@ def test_firmware_is_found_as_qemu_describes_it(
         firmware.find("q35")
 
 
+def test_all_missing_programs_are_named_at_once(
+    context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("harness.sources.qemu.child_process.search_path", lambda: str(tmp_path))
+    with pytest.raises(ToolMissingError) as raised:
+        Qemu(base="debian-12").validate(context)
+    installed = str(raised.value).partition("apt-get install ")[2].split()
+    assert {"qemu-system-x86", "qemu-utils", "mmdebstrap", "mtools"} < set(installed)
+
+
 # The CD
 
 

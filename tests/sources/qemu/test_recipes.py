@@ -112,9 +112,9 @@ def test_a_release_that_mmdebstrap_cannot_find_is_told_with_the_way_out(tmp_path
 
 
 def test_a_missing_keyring_is_told_with_its_package(tmp_path: Path) -> None:
+    debian = dataclasses.replace(DEBIAN, keyring=tmp_path / "none")
+    recipe = dataclasses.replace(recipes.RECIPES["debian-12"], distribution=debian)
     with pytest.raises(ToolMissingError, match="apt-get install debian-archive-keyring"):
-        debian = dataclasses.replace(DEBIAN, keyring=tmp_path / "none")
-        recipe = dataclasses.replace(recipes.RECIPES["debian-12"], distribution=debian)
         require_tools(recipes.tools(recipe), "The recipe debian-12")
 
 

@@ -18,6 +18,7 @@ from harness.journal import Journal
 from harness.lifecycle import BuildRun
 from harness.plugin.items import RUN, NoMachine, StageItem
 from harness.plugin.results import Results
+from harness.plugin.summary import Summary
 from harness.reports import log, manifest, terminal
 from harness.scheduler import Scheduler
 from harness.sources.base import Context
@@ -42,7 +43,6 @@ class BuildSession:
         self.journal = Journal(journal.directory() / f"{self.run_id}.jsonl")
         self.runs = {b.name: self._run(b) for b in builds}
         self.scheduler = Scheduler(list(self.runs.values()), self.cancel)
-        self.manifest = manifest.Manifest(config.rootpath, self.run_id)
 
     def __enter__(self) -> Self:
         try:
@@ -52,13 +52,14 @@ class BuildSession:
             raise
         for reader in (
             log.Logs(self.config.rootpath),
-            self.manifest,
+            manifest.Manifest(self.config.rootpath, self.run_id, self.started),
             terminal.Terminal(self.config),
         ):
             self.events.subscribe(reader)
         machines: Machines = self
         self.config.stash[MACHINES] = machines
-        self.config.pluginmanager.register(Results(self.runs, self.manifest))
+        self.config.pluginmanager.register(Results(self.runs))
+        self.config.pluginmanager.register(Summary(self.config.rootpath, self.run_id))
         for line in reaper.reap(journal.directory()):
             self.events.emit(Notice("", line))
         return self

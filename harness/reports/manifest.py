@@ -10,6 +10,8 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from harness.events import (
     BuildFinished,
     BuildStarted,
@@ -27,19 +29,23 @@ PATH = "reports/manifest.json"
 
 
 class Manifest:
-    """Written anew, atomically, each time a build finishes."""
+    """Written anew, atomically, each time a build starts or finishes.
 
-    def __init__(self, root: Path, run_id: str) -> None:
+    Several processes may write the builds of one run: each leaves those of the others.
+    """
+
+    def __init__(self, root: Path, run_id: str, started: int) -> None:
+        """``started``: when the run did, in seconds since 1970."""
         self._path = root / PATH
-        self.shown_path = PATH
         self._root = root
         self._run_id = run_id
-        self._started = _now()
+        self._started = datetime.fromtimestamp(started, UTC).isoformat()
         self._builds: dict[str, dict[str, Any]] = {}
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, BuildStarted):
             self._builds[event.build] = self._entry(event)
+            self._write()
         if event.build not in self._builds:
             return
         entry = self._builds[event.build]
@@ -70,23 +76,31 @@ class Manifest:
         }
 
     def _write(self) -> None:
-        document = {
-            "version": VERSION,
-            "run": self._run_id,
-            "started": self._started,
-            "written": _now(),
-            "builds": list(self._builds.values()),
-        }
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(".json.partial")
-        partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        partial.replace(self._path)
+        with FileLock(self._path.with_name(".manifest.lock")):
+            builds = {entry["build"]: entry for entry in read(self._root, self._run_id)}
+            document = {
+                "version": VERSION,
+                "run": self._run_id,
+                "started": self._started,
+                "written": datetime.now(UTC).isoformat(timespec="seconds"),
+                "builds": list({**builds, **self._builds}.values()),
+            }
+            partial = self._path.with_suffix(".json.partial")
+            partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            partial.replace(self._path)
+
+
+def read(root: Path, run_id: str) -> list[dict[str, Any]]:
+    """The entries of a run's builds, as far as the manifest below ``root`` is that run's."""
+    try:
+        document = json.loads((root / PATH).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or somebody else's file
+        return []
+    entries: list[dict[str, Any]] = document["builds"] if document.get("run") == run_id else []
+    return entries
 
 
 def _test(event: TestFinished) -> dict[str, Any]:
     entry = {"id": event.nodeid, "outcome": event.outcome, "seconds": round(event.seconds, 3)}
     return {**entry, "reason": event.reason} if event.reason else entry
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,53 @@
+"""The images section of the terminal, as the manifest has it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.gate import PASSED
+from harness.reports import manifest
+from harness.units import human
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Summary:
+    """Registered where one session's builds are told: once, whoever ran them."""
+
+    def __init__(self, root: Path, run_id: str) -> None:
+        self._root = root
+        self._run_id = run_id
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """After a signal pytest prints no summary; what became of the images matters then too."""
+        reporter = session.config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None and exitstatus not in set(pytest.ExitCode):
+            self.pytest_terminal_summary(reporter)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        entries = manifest.read(self._root, self._run_id)
+        terminalreporter.section("images")
+        for entry in entries:
+            for line in _lines(entry):
+                terminalreporter.write_line(f"{entry['build']}  {line}")
+        terminalreporter.write_line(f"manifest: {manifest.PATH}")
+
+
+def _lines(entry: dict[str, Any]) -> Iterator[str]:
+    image = entry["image"]
+    if image is None:
+        yield f"no image: {entry['reason']}"
+        return
+    yield f"{image['id']}  {human(image['size'])}  {image['checksum']}"
+    if image["stable_path"]:
+        yield f"also at {image['stable_path']}"
+    # What did not simply pass, and did not keep the image back.
+    outcomes = Counter(test["outcome"] for test in entry["tests"])
+    if named := [f"{n} {outcome}" for outcome, n in outcomes.items() if outcome != PASSED]:
+        yield f"of {outcomes.total()} tests: {', '.join(named)}"

@@ -61,10 +61,10 @@ class Project:
     def run(self, *arguments: str) -> pytest.RunResult:
         return self.pytester.runpytest_subprocess("-v", *arguments)
 
-    def start(self, **environ: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         """A run that goes on, in a session of its own; Ctrl-C reaches it wherever we run."""
         process = subprocess.Popen(
-            ["env", "--default-signal=INT", sys.executable, "-m", "pytest", "-v"],
+            ["env", "--default-signal=INT", sys.executable, "-m", "pytest", "-v", *arguments],
             cwd=self.path,
             env={**os.environ, **environ},
             stdout=subprocess.PIPE,

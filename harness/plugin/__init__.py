@@ -6,5 +6,6 @@ pytest_plugins = (
     "harness.plugin.checks",
     "harness.plugin.collection",
     "harness.plugin.selection",
+    "harness.plugin.distribution",
     "harness.plugin.loop",
 )

@@ -185,11 +185,11 @@ def _is_below_builds(path: Path, config: pytest.Config) -> bool:
     folders = [p for p in path.parents if p.is_relative_to(config.rootpath)]
     for folder in folders:
         if folder not in known:
-            known[folder] = any(map(_has_builds, folder.glob("*.py")))
+            known[folder] = any(map(has_builds, folder.glob("*.py")))
     return any(known[folder] for folder in folders)
 
 
-def _has_builds(module: Path) -> bool:
+def has_builds(module: Path) -> bool:
     """From its text, since it may not be imported this time."""
     text = module.read_text(encoding="utf-8", errors="replace") if module.is_file() else ""
     return "harness" in text and _BUILD.search(text) is not None

@@ -16,7 +16,7 @@ import pytest
 
 from harness.definition import BuildDefinition, definition_of, source_name
 from harness.errors import ConfigurationError
-from harness.plugin import checks, tree
+from harness.plugin import checks, tree, worker
 from harness.plugin.items import (
     BUILD,
     ImageItem,
@@ -81,8 +81,11 @@ class BuildFile(pytest.File):
         definitions = {id(d): d for v in names.values() if (d := definition_of(v))}.values()
         if not definitions:
             return []
-        if hasattr(self.config, "workerinput"):
-            raise self.CollectError("builds do not run under pytest-xdist yet: leave out -n")
+        if worker.is_worker(self.config) and worker.identity(self.config) is None:
+            raise self.CollectError(
+                f"pytest-xdist does not know that {self.path} has builds: name the file, or a "
+                "folder above it, on the command line, and write @harness.build(...)"
+            )
         for problem in _problems(definitions, self.path):
             raise self.CollectError(problem)
         tree.collect_once(self.module)
@@ -208,12 +211,16 @@ class Order:
     """Puts each build's items together, after everybody else has had their say."""
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
         groups: dict[str | None, list[pytest.Item]] = {}
         for item in items:
             groups.setdefault(item.stash.get(BUILD, None), []).append(item)
         plain = groups.pop(None, [])
         items[:] = plain + [i for g in groups.values() for i in sorted(g, key=position)]
+        if worker.identity(config) is not None:
+            items[:] = worker.share(config, items)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.plugin import worker
 from harness.plugin.collection import BUILDS
 from harness.plugin.items import BUILD, ImageItem, Position, position
 from harness.plugin.signals import Signals
@@ -30,7 +31,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if not names or option.collectonly or option.setuponly or option.setupplan:
         return None
     if session.testsfailed and not option.continue_on_collection_errors:
-        return None  # pytest's own loop says so
+        return worker.is_worker(session.config) or None  # pytest's own loop says so
 
     from harness.plugin import junit
     from harness.plugin.session import BuildSession
@@ -38,7 +39,11 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     known = session.config.stash[BUILDS]
     builds = [known[name] for name in names]
     signals = Signals()
-    with signals.handled(), BuildSession(session.config, builds) as build_session:
+    with (
+        signals.handled(),
+        worker.connected(session) as readers,
+        BuildSession(session.config, builds, readers) as build_session,
+    ):
         junit.write_by_default(session)
         Loop(session, build_session, builds, signals).run()
     return True
@@ -72,6 +77,7 @@ class Loop:
             self._run_items(self._groups.get(None, []))
             self._run_builds()
         except BaseException:
+            self._signals.ignore()  # what they could ask for is done
             self._builds.cancel.cancel()
             self._finalise()
             raise

@@ -16,6 +16,7 @@ from harness.events import Dispatcher, Notice
 from harness.gate import Gate
 from harness.journal import Journal
 from harness.lifecycle import BuildRun
+from harness.plugin import worker
 from harness.plugin.items import RUN, NoMachine, StageItem
 from harness.plugin.results import Results
 from harness.plugin.summary import Summary
@@ -24,23 +25,30 @@ from harness.scheduler import Scheduler
 from harness.sources.base import Context
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from harness.assertions import Host
+    from harness.events import Event
     from harness.plugin.collection import CollectedBuild
+
+    Reader = Callable[[Event], None]
 
 
 class BuildSession:
     """The runs of a session's selected builds; a context that leaves nothing behind."""
 
-    def __init__(self, config: pytest.Config, builds: list[CollectedBuild]) -> None:
+    def __init__(
+        self, config: pytest.Config, builds: list[CollectedBuild], readers: Iterable[Reader] = ()
+    ) -> None:
+        """``readers`` of events, beside those that every session has."""
         self.config = config
-        self.started = int(time.time())
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self.started))
-        self.run_id = f"{stamp}-{secrets.token_hex(3)}"
+        self._readers = readers
+        self.run_id, self.started = worker.identity(config) or new_identity()
         self.cancel = CancelToken()
         self.events = Dispatcher()
-        self.journal = Journal(journal.directory() / f"{self.run_id}.jsonl")
+        name = f"{self.run_id}{worker.suffix(config)}.jsonl"
+        self.journal = Journal(journal.directory() / name)
         self.runs = {b.name: self._run(b) for b in builds}
         self.scheduler = Scheduler(list(self.runs.values()), self.cancel)
 
@@ -50,16 +58,19 @@ class BuildSession:
         except BaseException:
             self.journal.close()
             raise
-        for reader in (
+        readers: list[Reader] = [
             log.Logs(self.config.rootpath),
             manifest.Manifest(self.config.rootpath, self.run_id, self.started),
             terminal.Terminal(self.config),
-        ):
+            *self._readers,
+        ]
+        for reader in readers:
             self.events.subscribe(reader)
         machines: Machines = self
         self.config.stash[MACHINES] = machines
         self.config.pluginmanager.register(Results(self.runs))
-        self.config.pluginmanager.register(Summary(self.config.rootpath, self.run_id))
+        if not worker.is_worker(self.config):
+            self.config.pluginmanager.register(Summary(self.config.rootpath, self.run_id))
         for line in reaper.reap(journal.directory()):
             self.events.emit(Notice("", line))
         return self
@@ -114,3 +125,10 @@ class BuildSession:
                 problems.append(f"{run.name}: {error}")
         if problems:
             raise pytest.UsageError(*problems)
+
+
+def new_identity() -> tuple[str, int]:
+    """A run's id, and when it starts, in seconds since 1970."""
+    started = int(time.time())
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(started))
+    return f"{stamp}-{secrets.token_hex(3)}", started

@@ -23,6 +23,10 @@ class Signals:
         """Hear signals again: the session goes on, whoever has caught the last one's exception."""
         self._stopping = False
 
+    def ignore(self) -> None:
+        """Hear none: the session is cleaning up."""
+        self._stopping = True
+
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
         numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}

@@ -32,6 +32,8 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         entries = manifest.read(self._root, self._run_id)
+        if not entries:
+            return
         terminalreporter.section("images")
         for entry in entries:
             for line in _lines(entry):

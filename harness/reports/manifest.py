@@ -72,7 +72,7 @@ class Manifest:
             "stages": {},
             "tests": [],
             "image": None,
-            "reason": "not finished",
+            "reason": "cut short: no image was taken",
         }
 
     def _write(self) -> None:

@@ -153,10 +153,3 @@ def test_x(web): pass
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "web.qemu: format='iso': choose one of qcow2, raw" in result.stderr.str()
     assert not (project.path / "diary.txt").exists()
-
-
-def test_xdist_is_refused_in_a_sentence(project: Project) -> None:
-    project.write(BUILD.format(name="web") + "def test_x(web): pass")
-    result = project.run("-n", "2")
-    assert result.ret != 0
-    assert "builds do not run under pytest-xdist yet" in result.stdout.str() + result.stderr.str()

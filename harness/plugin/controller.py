@@ -1,0 +1,178 @@
+"""The controller of pytest-xdist in a session with builds.
+
+It deals out nothing: the workers know their shares. It listens, reports what a worker that died
+has left undone, and tells of the run's images once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from harness import journal, reaper
+from harness.plugin import junit, worker
+from harness.plugin.session import new_identity
+from harness.plugin.signals import Signals
+from harness.plugin.summary import Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+INTERRUPTED = "keyboard-interrupt"
+"""How xdist calls the end of a worker that is no crash."""
+
+
+class Node(Protocol):
+    """A worker as xdist's controller knows it."""
+
+    gateway: Any
+    workerinput: dict[str, Any]
+    workeroutput: dict[str, Any]
+
+    def send_runtest_all(self) -> None: ...
+
+    def sendcommand(self, name: str, **kwargs: object) -> None: ...
+
+    def shutdown(self) -> None: ...
+
+
+class Shares:
+    """A scheduler of xdist's that lets each worker run all that it has collected."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._collected = 0
+        self._items = 0
+        self._pending: dict[Node, dict[int, str]] = {}
+        self._crashed: dict[Node, str] = {}
+
+    @property
+    def nodes(self) -> list[Node]:
+        return list(self._pending)
+
+    @property
+    def collection_is_completed(self) -> bool:
+        return all(self._collected >= node.workerinput["workercount"] for node in self._pending)
+
+    @property
+    def has_pending(self) -> bool:
+        return any(self._pending.values())
+
+    @property
+    def tests_finished(self) -> bool:
+        return self.collection_is_completed and not self.has_pending
+
+    def add_node(self, node: Node) -> None:
+        self._pending[node] = {}
+
+    def add_node_collection(self, node: Node, collection: Sequence[str]) -> None:
+        self._collected += 1
+        self._items += len(collection)
+        self._pending[node] = dict(enumerate(collection))
+        session: Any = self._config.pluginmanager.getplugin("session")
+        session.testscollected = self._items
+        node.send_runtest_all()  # for --setup-plan, where xdist's own loop runs
+        node.shutdown()
+
+    def schedule(self) -> None:
+        """All is dealt out."""
+
+    def mark_test_complete(self, node: Node, item_index: int, duration: float = 0) -> None:
+        del duration
+        self._pending[node].pop(item_index, None)
+
+    def mark_test_pending(self, item: str) -> None:
+        raise NotImplementedError
+
+    def remove_pending_tests_from_node(self, node: Node, indices: Sequence[int]) -> None:
+        raise NotImplementedError
+
+    def remove_node(self, node: Node) -> str | None:
+        """Forget a worker that has ended; the item that it was at, if it has crashed."""
+        del self._pending[node]
+        return self._crashed.pop(node, None)
+
+    def crash(self, node: Node, started: set[str]) -> list[str]:
+        """Note what a dead worker was at; the items that it did not come to."""
+        pending = list(self._pending.get(node, {}).values()) or [f"worker {node.gateway.id}"]
+        if at := next((nodeid for nodeid in pending if nodeid in started), None):
+            self._crashed[node] = at
+        return [nodeid for nodeid in pending if nodeid != at]
+
+
+class Controller:
+    """Registered in the controller of a session with builds."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._identity = new_identity()
+        self._shares = Shares(config)
+        self._started: set[str] = set()
+        self._failures = 0
+        self._while_open = contextlib.ExitStack()
+        self._max_failures = config.getoption("maxfail")
+        config.option.maxworkerrestart = "0"  # a new worker would boot machines anew
+        config.pluginmanager.register(Summary(config.rootpath, self._identity[0]))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> Generator[None]:
+        self._while_open.enter_context(Signals().handled())
+        yield
+        junit.write_by_default(session)
+
+    def pytest_unconfigure(self) -> None:
+        self._while_open.close()
+
+    def pytest_configure_node(self, node: Node) -> None:
+        given: dict[str, Any] = node.workerinput
+        given[worker.RUN] = self._identity
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_xdist_make_scheduler(self) -> Shares:
+        return self._shares
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._started.add(nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        for line in getattr(report, worker.NOTICES, ()):
+            self._tell(line)
+        self._failures += report.failed
+        if report.failed and self._failures == self._max_failures:
+            self._stop(except_for=getattr(report, "node", None))
+
+    def pytest_testnodedown(self, node: Node, error: object) -> None:
+        if error is None:
+            output = node.workeroutput
+            if output["shouldstop"] or output["shouldfail"]:
+                self._stop()
+        elif error != INTERRUPTED:
+            for nodeid in self._shares.crash(node, self._started):
+                self._report(nodeid, f"not run: worker {node.gateway.id} died")
+            self._reap()
+
+    def pytest_sessionfinish(self) -> None:
+        self._reap()  # of workers that did not end in the time that they had
+
+    def _stop(self, except_for: Node | None = None) -> None:
+        for node in self._shares.nodes:
+            if node is not except_for:
+                with contextlib.suppress(OSError):  # it has just ended
+                    node.sendcommand(worker.STOP)
+
+    def _report(self, nodeid: str, text: str) -> None:
+        path, _, title = nodeid.partition("::")
+        report = pytest.TestReport(nodeid, (path, None, title), {}, "failed", text, "call")
+        self._config.hook.pytest_runtest_logreport(report=report)
+
+    def _reap(self) -> None:
+        for line in reaper.reap(journal.directory()):
+            self._tell(line)
+
+    def _tell(self, line: str) -> None:
+        reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(line)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import journal, reaper
+from harness import journal, kept, reaper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from harness.kept import Kept
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +33,13 @@ def _parser() -> argparse.ArgumentParser:
     gc = verbs.add_parser("gc", help="list, and with --yes remove, what killed runs left behind")
     gc.add_argument("--yes", action="store_true", help="remove it")
     gc.set_defaults(run=_gc)
+    login = verbs.add_parser("login", help="open a shell on a machine that --on-error=keep kept")
+    login.add_argument("build", help="as in web.qemu")
+    login.add_argument("command", nargs="*", help="run this instead of a shell")
+    login.set_defaults(run=_login)
+    remove = verbs.add_parser("remove", help="remove the machines that were kept of a build")
+    remove.add_argument("build", help="as in web.qemu")
+    remove.set_defaults(run=_remove)
     return parser
 
 
@@ -39,4 +51,35 @@ def _gc(options: argparse.Namespace) -> int:
         count += 1
     if not count:
         print("nothing was left behind")  # noqa: T201
+    for machine in kept.find():
+        print(f"kept on purpose: {machine.build} of {machine.root}: {_ways(machine)}")  # noqa: T201
     return 0
+
+
+def _login(options: argparse.Namespace) -> int:
+    found = _kept(options.build)
+    if not found:
+        return 1
+    ssh = ["ssh", "-F", str(found[0].ssh_config), "default", *options.command]
+    return subprocess.run(ssh, check=False).returncode
+
+
+def _remove(options: argparse.Namespace) -> int:
+    found = _kept(options.build)
+    for machine in found:
+        for line in reaper.remove(machine):
+            print(line)  # noqa: T201 - a command's output
+    return 0 if found else 1
+
+
+def _kept(build: str) -> list[Kept]:
+    """The machines that were kept of a build, the newest first; those of this project if any."""
+    found = kept.find(build)
+    if not found:
+        names = ", ".join(dict.fromkeys(k.build for k in kept.find())) or "none at all"
+        print(f"no machine of {build} was kept; there is: {names}", file=sys.stderr)  # noqa: T201
+    return [k for k in found if Path.cwd().is_relative_to(k.root)] or found
+
+
+def _ways(machine: Kept) -> str:
+    return f"harness login {machine.build}, harness remove {machine.build}"

@@ -38,6 +38,13 @@ class MachineLaunched(Event):
 
 
 @dataclass(frozen=True)
+class MachineKept(Event):
+    """A machine runs on when the run is over; ``login`` is a command that opens a shell on it."""
+
+    login: str
+
+
+@dataclass(frozen=True)
 class StageFinished(Event):
     """``error`` is None where the stage did what it should."""
 

@@ -99,6 +99,11 @@ class Gate:
         """Every test of the build, with what was seen of it on this machine."""
         return {t: self._records.get((machine_id, t), TestRecord()) for t in self.tests}
 
+    def has_failed(self, machine_id: str) -> bool:
+        """Whether a test failed on this machine, or skipped itself."""
+        results = self.results(machine_id).values()
+        return any(r.outcome in (FAILED, SKIPPED) and not r.excused for r in results)
+
     def refusal(self, machine_id: str) -> str:
         """Why there can be no image of this machine; empty: every test passed on it."""
         results = self.results(machine_id)
@@ -113,8 +118,8 @@ class Gate:
         ]
         if clauses:
             # A way out only where nothing is wrong but that tests were left out.
-            wrong = any(r.outcome in (FAILED, SKIPPED) and not r.excused for r in results.values())
-            return f"{'; '.join(clauses)}: no image was taken{'' if wrong else self.way_out}"
+            way_out = "" if self.has_failed(machine_id) else self.way_out
+            return f"{'; '.join(clauses)}: no image was taken{way_out}"
         if not any(r.outcome in (PASSED, XPASSED) for r in results.values()) and not self._untested:
             return (
                 f"none of its {len(results)} tests passed: no image was taken"

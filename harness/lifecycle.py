@@ -15,18 +15,20 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from harness import assertions, cloud_init, console, seal, users
+from harness import assertions, cloud_init, console, kept, seal, users
 from harness.definition import source_name
 from harness.errors import CancelledError, HarnessError
 from harness.events import (
     BuildFinished,
     BuildStarted,
     ConsoleRead,
+    MachineKept,
     MachineLaunched,
     Notice,
     StageFinished,
     TestFinished,
 )
+from harness.kept import Kept
 from harness.machine import Machine
 
 if TYPE_CHECKING:
@@ -77,7 +79,10 @@ class BuildRun:
         context: Context,
         *,
         hold_on_failure: bool = False,
+        keep_on_failure: bool = False,
+        attached: Kept | None = None,
     ) -> None:
+        """``attached``: the machine to take, in place of a new one."""
         self.name = definition.build_name(source)
         self.definition = definition
         self.source = source
@@ -93,10 +98,13 @@ class BuildRun:
         self.host: assertions.Host | None = None
         self.seconds: dict[str, float] = {}
         self._hold_on_failure = hold_on_failure
+        self._keep_on_failure = keep_on_failure
+        self._attached = attached
         self._words: queue.SimpleQueue[Word] = queue.SimpleQueue()
         self._listener: Callable[[BuildRun], None] = lambda _: None
         self._thread: threading.Thread | None = None
         self._stage_now = ""
+        self._sealing = False
         self._undo = contextlib.ExitStack()
         self._ending = threading.Lock()
 
@@ -178,6 +186,8 @@ class BuildRun:
         with self._ending:
             if self.state is not State.FINISHED:
                 self.error = self.error or error
+                if self._is_to_be_kept():
+                    self._keep()
                 self._undo.close()
                 self._finish()
 
@@ -203,10 +213,16 @@ class BuildRun:
         launched: list[Instance] = []
         self._undo.callback(lambda: self._destroy(launched))
         with self._stage("boot"):
-            launched.append(self.source.launch(self.context))
+            launched.append(self._launch())
         instance = launched[0]
         self._emit(MachineLaunched(self.name, instance.id, instance.inputs))
         return instance
+
+    def _launch(self) -> Instance:
+        if self._attached is None:
+            return self.source.launch(self.context)
+        kept.take(self._attached, self.context.journal)
+        return self.source.attach(self._attached.record, self.context)
 
     def _connect(self, instance: Instance) -> Connection:
         with self._stage("connect"):
@@ -227,6 +243,7 @@ class BuildRun:
 
     def _seal(self, instance: Instance) -> None:
         assert self.machine is not None
+        self._sealing = True
         if self.definition.seal:
             with self._stage("seal"):
                 seal.seal(self.machine, instance.public_key, self.definition.seal)
@@ -257,6 +274,37 @@ class BuildRun:
             self._emit(
                 Notice(self.name, f"left behind, the next run will try to remove it: {error}")
             )
+
+    def _is_to_be_kept(self) -> bool:
+        """Whether somebody may want to look at the machine, and can: a sealed one has no door."""
+        failed = self.error is not None or self.gate.has_failed(self.machine_id)
+        stopped = isinstance(self.error, CancelledError)
+        there = self.machine is not None and not self._sealing
+        return self._keep_on_failure and failed and there and not stopped
+
+    def _keep(self) -> None:
+        """Let the machine run on; if that cannot be, it goes like any other."""
+        assert self.machine is not None
+        machine, context = self.machine, self.context
+        try:
+            keeping = Kept(
+                build=self.name,
+                root=str(context.root),
+                run_id=context.run_id,
+                machine_id=machine.id,
+                options=self.source.options(),
+                record=self.source.keep(machine.instance, context),
+                resources=context.journal.outstanding(self.name),
+            )
+            keeping.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+            machine.connection.ssh_config(keeping.folder)
+            kept.note(keeping, context.journal)
+        except (HarnessError, OSError) as error:
+            self._emit(Notice(self.name, f"its machine could not be kept: {error}"))
+            return
+        self._emit(MachineKept(self.name, keeping.login))
+        self._undo.pop_all()
+        machine.connection.close()
 
     @contextlib.contextmanager
     def _held_on_failure(self) -> Iterator[None]:

@@ -59,6 +59,7 @@ class Machine:
         self, instance: Instance, source: Source, connection: Connection, context: Context
     ) -> None:
         self.id = instance.id
+        self.instance = instance
         self.source = source
         self.params = source.params
         self.connection = connection

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness import kept
 from harness.journal import abandoned
 from harness.sources import registry
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.journal import Journal
+    from harness.kept import Kept
     from harness.model import Resource
 
 
@@ -52,3 +54,15 @@ def _reap(journal: Journal) -> Iterator[str]:
 
 def _describe(resource: Resource, journal: Journal) -> str:
     return f"{resource.kind} {resource.id} of {resource.build}, run {journal.run_id}"
+
+
+def remove(machine: Kept) -> Iterator[str]:
+    """Remove a machine that was kept, and tell of each thing in a line.
+
+    Raises:
+        HarnessError: something cannot be removed; the machine is still noted.
+    """
+    for resource in machine.resources:
+        registry.remover(resource.source_type).discard(resource)
+        yield f"removed: {resource.kind} {resource.id} of {resource.build}"
+    kept.forget(machine)

@@ -197,6 +197,14 @@ class FakeSource(Source):
         self._stage("publish", context)
         return image
 
+    def keep(self, instance: Instance, context: Context) -> dict[str, Any]:
+        self._stage("keep", context)
+        return {"id": instance.id}
+
+    def attach(self, record: Mapping[str, Any], context: Context) -> Instance:
+        self._stage("attach", context)
+        return FakeInstance(record["id"])
+
     def destroy(self, instance: Instance | None, context: Context) -> None:
         self.diary.write(context.build, "destroy")
         time.sleep(self.seconds.get("destroy", 0))  # even if the run is being stopped

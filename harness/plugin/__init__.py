@@ -6,6 +6,7 @@ pytest_plugins = (
     "harness.plugin.checks",
     "harness.plugin.collection",
     "harness.plugin.selection",
+    "harness.plugin.attaching",
     "harness.plugin.distribution",
     "harness.plugin.loop",
 )

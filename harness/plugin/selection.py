@@ -30,13 +30,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    options = {o: config.getoption(o) for o in ("--only", "--except")}
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    if session.testsfailed:
+        return  # what could not be collected may well be what was asked for
+    options = {o: config.getoption(o) for o in ("--only", "--except", "--attach")}
     if not any(options.values()):
         return
     builds = config.stash.get(BUILDS, {})
-    only, left_out = (_chosen(option, given, builds) for option, given in options.items())
-    wanted = (only if options["--only"] else set(builds)) - left_out
+    chosen = {option: _chosen(option, given, builds) for option, given in options.items()}
+    wanted = set(builds) - chosen["--except"]
+    for option in ("--only", "--attach"):
+        wanted = wanted & chosen[option] if options[option] else wanted
     unwanted = [i for i in items if i.stash.get(BUILD, None) not in {None, *wanted}]
     if unwanted:
         config.hook.pytest_deselected(items=unwanted)

@@ -16,7 +16,7 @@ from harness.events import Dispatcher, Notice
 from harness.gate import Gate
 from harness.journal import Journal
 from harness.lifecycle import BuildRun
-from harness.plugin import worker
+from harness.plugin import attaching, worker
 from harness.plugin.items import RUN, NoMachine, StageItem
 from harness.plugin.results import Results
 from harness.plugin.summary import Summary
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from harness.assertions import Host
     from harness.events import Event
+    from harness.kept import Kept
     from harness.plugin.collection import CollectedBuild
 
     Reader = Callable[[Event], None]
@@ -44,12 +45,13 @@ class BuildSession:
         """``readers`` of events, beside those that every session has."""
         self.config = config
         self._readers = readers
+        attached = {b.name: attaching.attached(config, b) for b in builds}
         self.run_id, self.started = worker.identity(config) or new_identity()
         self.cancel = CancelToken()
         self.events = Dispatcher()
         name = f"{self.run_id}{worker.suffix(config)}.jsonl"
         self.journal = Journal(journal.directory() / name)
-        self.runs = {b.name: self._run(b) for b in builds}
+        self.runs = {b.name: self._run(b, attached[b.name]) for b in builds}
         self.scheduler = Scheduler(list(self.runs.values()), self.cancel)
 
     def __enter__(self) -> Self:
@@ -99,7 +101,7 @@ class BuildSession:
             if isinstance(item, StageItem):
                 item.stash[RUN] = self.runs[item.build]
 
-    def _run(self, build: CollectedBuild) -> BuildRun:
+    def _run(self, build: CollectedBuild, attached: Kept | None) -> BuildRun:
         context = Context(
             build=build.name,
             run_id=self.run_id,
@@ -114,7 +116,15 @@ class BuildSession:
         whole = f"{build.file.nodeid}::{build.definition.name}"
         gate = Gate(build.tests, untested=build.definition.untested, whole=whole)
         hold = bool(self.config.getoption("usepdb", default=False))
-        return BuildRun(build.definition, build.source, gate, context, hold_on_failure=hold)
+        return BuildRun(
+            build.definition,
+            build.source,
+            gate,
+            context,
+            hold_on_failure=hold,
+            keep_on_failure=attaching.keeps(self.config),
+            attached=attached,
+        )
 
     def _validate(self) -> None:
         problems = []

@@ -45,6 +45,10 @@ def _lines(entry: dict[str, Any]) -> Iterator[str]:
     image = entry["image"]
     if image is None:
         yield f"no image: {entry['reason']}"
+        if "kept" in entry:
+            yield f"kept: harness login {entry['build']} (or {entry['kept']})"
+            yield f"kept: pytest --attach {entry['build']} tests it anew"
+            yield f"kept: harness remove {entry['build']} removes it"
         return
     yield f"{image['id']}  {human(image['size'])}  {image['checksum']}"
     if image["stable_path"]:

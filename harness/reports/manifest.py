@@ -16,6 +16,7 @@ from harness.events import (
     BuildFinished,
     BuildStarted,
     Event,
+    MachineKept,
     MachineLaunched,
     StageFinished,
     TestFinished,
@@ -52,6 +53,8 @@ class Manifest:
         if isinstance(event, MachineLaunched):
             entry["machine"] = event.machine_id
             entry["inputs"] |= event.inputs
+        elif isinstance(event, MachineKept):
+            entry["kept"] = event.login
         elif isinstance(event, StageFinished):
             entry["stages"][event.stage] = round(event.seconds, 3)
         elif isinstance(event, TestFinished):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from harness.errors import SourceError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
@@ -168,6 +170,24 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def publish(self, image: Image, context: Context) -> Image:
         """Give a captured image its name."""
+
+    def keep(self, instance: Instance, context: Context) -> dict[str, Any]:
+        """Let a machine run on when this process ends; what `attach` needs, as JSON knows it.
+
+        Raises:
+            SourceError: this source's machines cannot be kept.
+        """
+        del instance, context
+        raise SourceError(f"machines of the source type {self.type} cannot be kept")
+
+    def attach(self, record: Mapping[str, Any], context: Context) -> Instance:
+        """Take over a machine that `keep` let run on; its resources are in the journal again.
+
+        Raises:
+            SourceError: it does not run any more.
+        """
+        del record, context
+        raise SourceError(f"machines of the source type {self.type} cannot be taken over")
 
     @classmethod
     @abc.abstractmethod

@@ -158,6 +158,13 @@ class Qemu(SshOptions, Source):
     def launch(self, context: Context) -> Instance:
         return launch.launch(self, context)
 
+    def keep(self, instance: Instance, context: Context) -> dict[str, Any]:
+        del context
+        return launch.keep(_vm(instance))
+
+    def attach(self, record: Mapping[str, Any], context: Context) -> Instance:
+        return launch.attach(self, record, context)
+
     def connect(self, instance: Instance, context: Context) -> Connection:
         vm = _vm(instance)
         return vm.connection or launch.log_in(self, context, vm, vm.keys)

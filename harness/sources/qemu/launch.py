@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import secrets
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from harness import cache
 from harness.errors import ConfigurationError
@@ -24,15 +26,15 @@ from harness.sources.qemu.blueprint import Blueprint
 from harness.sources.qemu.capabilities import window
 from harness.sources.qemu.child_process import ChildRunner
 from harness.sources.qemu.command import Shape
+from harness.sources.qemu.vm import VirtualMachine
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from harness import ssh
     from harness.sources.base import Context
     from harness.sources.qemu import Qemu
     from harness.sources.qemu.bases import Base
-    from harness.sources.qemu.vm import VirtualMachine
 
 
 def launch(source: Qemu, context: Context) -> VirtualMachine:
@@ -52,6 +54,40 @@ def launch(source: Qemu, context: Context) -> VirtualMachine:
         "accelerator": vm.accelerator,
         "boot": "warm" if vm.connection else "cold",
     }
+    return vm
+
+
+def keep(vm: VirtualMachine) -> dict[str, Any]:
+    """Let a machine run on without us; what `attach` needs."""
+    record = {
+        "id": vm.id,
+        "directory": str(vm.directory),
+        "keys": asdict(vm.keys),
+        "public_key": vm.public_key,
+        "accelerator": vm.accelerator,
+        "port": vm.port,
+        "arguments": list(vm.arguments),
+        "inputs": dict(vm.inputs),
+    }
+    vm.let_go()
+    return record
+
+
+def attach(source: Qemu, record: Mapping[str, Any], context: Context) -> VirtualMachine:
+    """Take over a machine that `keep` has let run on.
+
+    Raises:
+        SourceError: it does not run any more.
+    """
+    values = {
+        **record,
+        "directory": Path(record["directory"]),
+        "keys": access.Keys(**record["keys"]),
+        "inputs": {**record["inputs"], "boot": "attached"},
+        "shape": _blueprint(source, context).shape,
+    }
+    vm = VirtualMachine(**values)
+    vm.adopt()
     return vm
 
 

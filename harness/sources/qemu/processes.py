@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -30,6 +31,34 @@ def kill(marker: str, grace: float = GRACE_SECONDS) -> bool:
         if not _gone(marker, grace):
             raise SourceError(f"the process {marker} does not end, not even by SIGKILL")
     return True
+
+
+class Adopted:
+    """A QEMU process of another run, in the place of `subprocess.Popen`.
+
+    Only its parent could learn how it ended. QEMU removes its pid file when it ends in order.
+    """
+
+    def __init__(self, marker: str, pid_file: Path) -> None:
+        self._marker = marker
+        self._pid_file = pid_file
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None and not _groups(self._marker):
+            self.returncode = -signal.SIGKILL if self._pid_file.exists() else 0
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(self._marker, timeout or 0)
+            time.sleep(0.02)
+        return status
+
+    def kill(self) -> None:
+        kill(self._marker)
 
 
 def _gone(marker: str, seconds: float) -> bool:

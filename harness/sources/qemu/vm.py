@@ -18,6 +18,7 @@ from harness.errors import SourceError
 from harness.sources.qemu import command, qmp
 from harness.sources.qemu.command import Place
 from harness.sources.qemu.disk import escaped
+from harness.sources.qemu.processes import Adopted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +55,7 @@ class VirtualMachine:
     """To a machine that was resumed: getting it ready took a login."""
     resources: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     """What it holds as long as it exists."""
-    _process: subprocess.Popen[bytes] | None = None
+    _process: subprocess.Popen[bytes] | Adopted | None = None
     _monitor: qmp.Monitor | None = None
     _reservation: socket.socket | None = None
     _watch: Watch | None = None
@@ -195,12 +196,32 @@ class VirtualMachine:
         if not self.has_shut_down():
             raise SourceError(f"{self.id}: {self.stopped()}")
 
+    def adopt(self) -> None:
+        """Take over a QEMU that another process has started for this machine, and let go.
+
+        Raises:
+            SourceError: it does not run any more.
+        """
+        self._process = Adopted(str(self.directory), self.directory / "pid")
+        self._watch = Watch(self.console)
+        if self._process.poll() is not None:
+            raise SourceError(f"{self.id} was kept, but does not run any more")
+
+    def let_go(self) -> None:
+        """Have nothing to do with QEMU any more, which runs on."""
+        self._process = None
+        self._disconnect()
+        self.resources.close()
+
     def kill(self) -> None:
         """End QEMU, whatever it does."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._monitor is not None:
             self._monitor.close()
             self._monitor = None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.definition import BuildDefinition, source_name
-from harness.plugin import tree
+from harness.plugin import only, tree
 from harness.plugin.items import BUILD
 from harness.sources.base import Source
 
@@ -90,7 +90,7 @@ def _node(build: pytest.Collector, definition: BuildDefinition, path: Path) -> S
     folder = tree.folder(path.parent, build.session)
     _rewrite_asserts(path, build.config)
     node.module = pytest.Module.from_parent(folder, path=path, name=name, nodeid=node.nodeid)
-    tree.collect_once(node.module)
+    tree.collect_once(node.module, keep=lambda i: only.belongs(i, {"host": definition}))
 
     def host(request: pytest.FixtureRequest) -> Any:
         return definition.host(request)

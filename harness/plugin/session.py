@@ -16,7 +16,7 @@ from harness.events import Dispatcher, Notice
 from harness.gate import Gate
 from harness.journal import Journal
 from harness.lifecycle import BuildRun
-from harness.plugin import worker
+from harness.plugin import selection, worker
 from harness.plugin.items import RUN, NoMachine, StageItem
 from harness.plugin.results import Results
 from harness.plugin.summary import Summary
@@ -49,6 +49,7 @@ class BuildSession:
         self.events = Dispatcher()
         name = f"{self.run_id}{worker.suffix(config)}.jsonl"
         self.journal = Journal(journal.directory() / name)
+        self._known_names = selection.known_names(config)
         self.runs = {b.name: self._run(b) for b in builds}
         self.scheduler = Scheduler(list(self.runs.values()), self.cancel)
 
@@ -110,6 +111,7 @@ class BuildSession:
             cancel=self.cancel,
             events=self.events,
             cold=self.config.getoption("cold"),
+            known_names=self._known_names,
         )
         whole = f"{build.file.nodeid}::{build.definition.name}"
         gate = Gate(build.tests, untested=build.definition.untested, whole=whole)

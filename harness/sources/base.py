@@ -41,6 +41,9 @@ class Context:
     events: Dispatcher
     cold: bool = False
     """Boot every machine from the start, though a saved one could be resumed."""
+    known_names: tuple[str, ...] = ()
+    """What patterns may mean: names of the builds collected and of their sources, and the types
+    of source that exist."""
 
 
 class Stream(Protocol):

@@ -16,7 +16,7 @@ from harness.events import Dispatcher, Notice
 from harness.gate import Gate
 from harness.journal import Journal
 from harness.lifecycle import BuildRun
-from harness.plugin import selection, worker
+from harness.plugin import options, selection, worker
 from harness.plugin.items import RUN, NoMachine, StageItem
 from harness.plugin.results import Results
 from harness.plugin.summary import Summary
@@ -51,7 +51,8 @@ class BuildSession:
         self.journal = Journal(journal.directory() / name)
         self._known_names = selection.known_names(config)
         self.runs = {b.name: self._run(b) for b in builds}
-        self.scheduler = Scheduler(list(self.runs.values()), self.cancel)
+        self._bound = options.bound(config)
+        self.scheduler = Scheduler(list(self.runs.values()), self.cancel, self._bound)
 
     def __enter__(self) -> Self:
         try:
@@ -99,6 +100,12 @@ class BuildSession:
         for item in items:
             if isinstance(item, StageItem):
                 item.stash[RUN] = self.runs[item.build]
+
+    def tell_who_waits(self) -> None:
+        """Say that not all builds run at once, and why."""
+        if waiting := len(self.scheduler.waiting):
+            text = f"{waiting} of {len(self.runs)} builds wait for others to end: {self._bound}"
+            self.events.emit(Notice("", text))
 
     def _run(self, build: CollectedBuild) -> BuildRun:
         context = Context(

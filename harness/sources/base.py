@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from harness.model import LocalDemand
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
@@ -142,6 +144,10 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def connect(self, instance: Instance, context: Context) -> Connection:
         """Wait until the machine lets us in."""
+
+    def local_demand(self) -> LocalDemand:
+        """What its machine needs of this computer, while it is there; default: nothing."""
+        return LocalDemand()
 
     def console(self, instance: Instance, context: Context) -> bytes:
         """What the machine has printed on its serial console, as far as that is known; all of it

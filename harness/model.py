@@ -94,6 +94,9 @@ class LocalDemand:
     def fits(self, capacity: LocalDemand) -> bool:
         return self.memory <= capacity.memory and self.cpus <= capacity.cpus
 
+    def divided(self, parts: int) -> LocalDemand:
+        return LocalDemand(self.memory // parts, self.cpus // parts)
+
 
 @dataclass(frozen=True)
 class Resource:

@@ -55,7 +55,14 @@ def shared_checks(build: pytest.Collector, definition: BuildDefinition) -> list[
     """
     made = [_node(build, definition, path) for path in _files(build, definition)]
     for node in made:
-        for problem in _assign(node.module, definition):
+        try:
+            problem = next(_assign(node.module, definition), None)
+        except pytest.skip.Exception as skipped:
+            problem = (
+                f"{node.module.path}: the build {definition.name!r} shares it, and it skips itself "
+                f"as a whole ({skipped.msg}): mark its tests with skipif, or leave it out of tests="
+            )
+        if problem:
             raise node.CollectError(problem)
     return made
 

@@ -28,11 +28,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def bound(config: pytest.Config) -> Bound:
-    """Which builds may run beside each other."""
+    """Which builds may run beside each other, here: a worker of several has its part of all."""
     from harness import admission, computer
+    from harness.plugin import worker
 
     builds: int | None = config.getoption("parallel_builds")
-    return admission.WhatFits(computer.capacity()) if builds is None else admission.AtMost(builds)
+    workers = worker.count(config)
+    if builds is not None:
+        return admission.AtMost(max(1, builds // workers))
+    return admission.WhatFits(computer.capacity().divided(workers))
 
 
 def _count(text: str) -> int:

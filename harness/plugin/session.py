@@ -96,10 +96,13 @@ class BuildSession:
         return run.host
 
     def adopt(self, items: list[pytest.Item]) -> None:
-        """Give each stage item its run."""
+        """Give each stage item its run; what it reports has happened and cannot be run again."""
+        reruns = self.config.pluginmanager.hasplugin("rerunfailures")
         for item in items:
             if isinstance(item, StageItem):
                 item.stash[RUN] = self.runs[item.build]
+                if reruns:
+                    item.add_marker(pytest.mark.flaky(reruns=0))
 
     def tell_who_waits(self) -> None:
         """Say that not all builds run at once, and why."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from harness import provisioners as provisioners
     from harness.assertions import Host as Host
     from harness.definition import build as build
+    from harness.definition import only as only
     from harness.definition import sealed as sealed
     from harness.errors import CommandError as CommandError
     from harness.errors import CommandTimeoutError as CommandTimeoutError
@@ -37,6 +38,7 @@ _PUBLIC = {
     "Seal": "harness.seal",
     "Source": "harness.sources.base",
     "build": "harness.definition",
+    "only": "harness.definition",
     "sealed": "harness.definition",
 }
 _MODULES = ("provisioners",)

@@ -52,6 +52,21 @@ Example:
     ```
 """
 
+only = pytest.mark.only_builds
+"""Marks a test that belongs only to builds with these names, source types or source names.
+
+Patterns are globs, as for ``--only``. For other builds the test does not exist: it is neither
+shown nor run, and their images need no pass of it. Several marks (of a class, say) must all fit.
+A pattern that fits nothing there is, among the builds collected, is an error.
+
+Example:
+    ```python
+    @harness.only("amazon-*")
+    def test_the_agent_is_running(web: harness.Host) -> None:
+        assert web.service("amazon-ssm-agent").is_running
+    ```
+"""
+
 
 @dataclass(frozen=True)
 class BuildDefinition:

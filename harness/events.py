@@ -101,6 +101,8 @@ class TestFinished(Event):
     outcome: str
     seconds: float = 0.0
     reason: str = ""
+    flaky: bool = False
+    """It failed, and passed when it was run again."""
 
 
 @dataclass(frozen=True)

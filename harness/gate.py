@@ -21,6 +21,8 @@ PASSED, FAILED, SKIPPED, XFAILED, XPASSED, NOT_RUN = (
     "xpassed",
     "not run",
 )
+RERUN = "rerun"
+"""What pytest-rerunfailures reports of a phase that failed, where it will run the test again."""
 PHASES = ("setup", "call", "teardown")
 NAMED = 5
 """How many tests a refusal names before it says how many more there are."""
@@ -28,7 +30,7 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Phase:
-    """What pytest reported of one phase of a test.
+    """What pytest reported of one phase of a test: passed, failed, skipped, rerun.
 
     ``excused`` is true only where the author's own mark (skip, skipif, xfail) explains an outcome
     that is no pass.
@@ -52,19 +54,39 @@ class TestRecord:
 
     @property
     def outcome(self) -> str:
-        """The worst that was reported, once all that a verdict needs is there."""
-        if any(p.outcome == "failed" for p in self.phases):
+        """The worst that was reported, once all that a verdict needs is there.
+
+        What was superseded by a rerun does not count. The last attempt must be whole.
+        """
+        counting = [p for a in self._attempts() if not _is_superseded(a) for p in a]
+        if any(p.outcome == "failed" for p in counting):
             return FAILED
-        skipped = [p for p in self.phases if p.outcome == "skipped"]
+        skipped = [p for p in counting if p.outcome == "skipped"]
         if any(not p.excused for p in skipped):
             return SKIPPED
-        seen = [p.when for p in self.phases]
-        complete = "teardown" in seen
-        if skipped and complete:
-            return XFAILED if skipped[0].expected_failure else SKIPPED
-        if not complete or any(seen.count(w) == 0 for w in PHASES):
+        last = next(reversed(self._attempts()), [])
+        if _is_superseded(last) or "teardown" not in [p.when for p in last]:
             return NOT_RUN
-        return XPASSED if any(p.expected_failure for p in self.phases) else PASSED
+        if skipped:
+            return XFAILED if skipped[0].expected_failure else SKIPPED
+        if {p.when for p in last if p.outcome == "passed"} != set(PHASES):
+            return NOT_RUN
+        return XPASSED if any(p.expected_failure for p in last) else PASSED
+
+    @property
+    def flaky(self) -> bool:
+        """Whether it passed only when it was run again."""
+        again = any(_is_superseded(attempt) for attempt in self._attempts())
+        return again and self.outcome in (PASSED, XPASSED)
+
+    def _attempts(self) -> list[list[Phase]]:
+        """Each run of the test, which begins with its set-up."""
+        attempts: list[list[Phase]] = []
+        for phase in self.phases:
+            if phase.when == "setup" or not attempts:
+                attempts.append([])
+            attempts[-1].append(phase)
+        return attempts
 
     @property
     def excused(self) -> bool:
@@ -80,6 +102,10 @@ class TestRecord:
     @property
     def reason(self) -> str:
         return next((p.reason for p in self.phases if p.reason), "")
+
+
+def _is_superseded(attempt: Iterable[Phase]) -> bool:
+    return any(p.outcome == RERUN for p in attempt)
 
 
 class Gate:

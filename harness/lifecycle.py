@@ -151,9 +151,8 @@ class BuildRun:
     def report_tests(self) -> None:
         """Tell the readers what became of each of the build's tests."""
         for nodeid, record in self.gate.results(self.machine_id).items():
-            self._emit(
-                TestFinished(self.name, nodeid, record.outcome, record.seconds, record.reason)
-            )
+            facts = (record.outcome, record.seconds, record.reason, record.flaky)
+            self._emit(TestFinished(self.name, nodeid, *facts))
 
     def join(self) -> None:
         """Wait until the build is over, and all that it created gone.

@@ -7,7 +7,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, TypeVar
 
-from harness import cache, duration, retry, transfer, users
+from harness import cache, duration, patterns, retry, transfer, users
 from harness import script as scripts
 from harness.errors import ConfigurationError
 from harness.events import Output
@@ -305,6 +305,26 @@ class Machine:
         codes = exit_codes("machine.local", valid_exit_codes)
         call = LocalCall(commands, path, env, here / cwd, _seconds(timeout), codes)
         return call.run(self.context, self._on_output)
+
+    def only(self, *builds: str) -> bool:
+        """Whether this is the machine of one of these builds.
+
+        Args:
+            builds: globs, as for ``--only``: over the build's name (``web.qemu``), its function,
+                its source's name or type.
+
+        Raises:
+            ConfigurationError: one of them fits nothing there is, among the builds collected and
+                the types of source.
+
+        Example:
+            ```python
+            if machine.only("amazon-*"):
+                machine.shell("systemctl enable --now amazon-ssm-agent", sudo=True)
+            ```
+        """
+        patterns.check("machine.only", builds, self.context.known_names)
+        return patterns.match(builds, patterns.names(self.context.build, self.source.type))
 
     def provision(self, *provisioners: Provisioner) -> None:
         """Run provisioners that are data, in order.

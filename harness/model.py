@@ -82,6 +82,23 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class LocalDemand:
+    """What a machine needs of this computer: MiB of memory, and cores; false: nothing."""
+
+    memory: int = 0
+    cpus: int = 0
+
+    def __bool__(self) -> bool:
+        return self.memory > 0 or self.cpus > 0
+
+    def fits(self, capacity: LocalDemand) -> bool:
+        return self.memory <= capacity.memory and self.cpus <= capacity.cpus
+
+    def divided(self, parts: int) -> LocalDemand:
+        return LocalDemand(self.memory // parts, self.cpus // parts)
+
+
+@dataclass(frozen=True)
 class Resource:
     """Something that exists because a run made it, and must go when the run is over.
 

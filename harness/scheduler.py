@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import queue
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Protocol
 
 from harness.lifecycle import State
 
@@ -13,23 +14,46 @@ if TYPE_CHECKING:
 
     from harness.cancel import CancelToken
     from harness.lifecycle import BuildRun
+    from harness.model import LocalDemand
+
+
+class Bound(Protocol):
+    """How many builds may run at once; `harness.admission` has them."""
+
+    def admits(self, demand: LocalDemand, running: Sequence[LocalDemand]) -> bool:
+        """Whether one more build may start beside those that run."""
 
 
 class Scheduler:
-    """Starts builds and says which of them has news.
+    """Starts builds as the bound allows, and says which of them has news.
 
     Args:
         runs: the session's selected builds.
         cancel: their token.
+        bound: which of them may run beside each other.
     """
 
-    def __init__(self, runs: Sequence[BuildRun], cancel: CancelToken) -> None:
+    def __init__(self, runs: Sequence[BuildRun], cancel: CancelToken, bound: Bound) -> None:
         self.runs = {run.name: run for run in runs}
         self._cancel = cancel
+        self._bound = bound
         self._news: queue.SimpleQueue[tuple[BuildRun, State]] = queue.SimpleQueue()
+        self._waiting: dict[BuildRun, Mapping[str, Any]] = {}
+        self._running: dict[BuildRun, LocalDemand] = {}
+        # Builds end in threads of their own, and the next ones start there and then.
+        self._admission = threading.Lock()
+
+    @property
+    def waiting(self) -> list[BuildRun]:
+        """Builds that the bound keeps back."""
+        with self._admission:
+            return list(self._waiting)
 
     def start(self, run: BuildRun, arguments: Mapping[str, Any]) -> None:
-        run.start(arguments, self._listen)
+        """Start a build now, or as soon as the bound allows it."""
+        with self._admission:
+            self._waiting[run] = arguments
+        self._admit()
 
     def fail(self, run: BuildRun, error: BaseException) -> None:
         """A build that cannot start: it is news at once."""
@@ -53,13 +77,37 @@ class Scheduler:
 
     def close(self) -> None:
         """Stop what still runs, and wait until all that it created is gone."""
-        if any(r.state not in (State.WAITING, State.FINISHED) for r in self.runs.values()):
-            self._cancel.cancel()
+        if any(r.state is not State.FINISHED for r in self.runs.values()):
+            with self._admission:  # from here on no build starts
+                self._cancel.cancel()
         for run in self.runs.values():
             run.join()
+        for run in self.runs.values():
+            if run.state is State.WAITING:
+                run.never_start("the run was stopped before this build began: no image was taken")
 
     def _listen(self, run: BuildRun) -> None:
         self._news.put((run, run.state))
+        if run.state is State.FINISHED:
+            with self._admission:
+                self._running.pop(run, None)
+            self._admit()
+
+    def _admit(self) -> None:
+        """Start what may start, in order: no machine of this computer overtakes another."""
+        with self._admission:
+            kept_back = False
+            for run, arguments in list(self._waiting.items()):
+                if self._cancel.is_set():
+                    return
+                demand = run.source.local_demand()
+                running = list(self._running.values())
+                if (demand and kept_back) or not self._bound.admits(demand, running):
+                    kept_back = True
+                    continue
+                del self._waiting[run]
+                self._running[run] = demand
+                run.start(arguments, self._listen)
 
     def _next(self) -> tuple[BuildRun, State]:
         while True:

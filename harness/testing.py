@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness import reboot
 from harness.errors import DisconnectedError, SourceError
-from harness.model import CommandResult, Image, Resource
+from harness.model import CommandResult, Image, LocalDemand, Resource
 from harness.seal import MARK
 from harness.sources.base import Connection, Context, Instance, Source, Stream
 
@@ -141,6 +141,7 @@ class FakeSource(Source):
         seconds: how long a stage takes, by its name (boot, connect, seal, stop, capture, publish,
             destroy); default 0.
         fails: stages that fail, with the message.
+        demands: what a machine needs of this computer; default nothing.
         prints: what its console says; default: nothing.
         answers: what a command answers whose text contains the key: exit status, stdout, stderr.
         diary: where it tells what happened; default: a diary of its own.
@@ -157,6 +158,7 @@ class FakeSource(Source):
     ssh_username: str = "root"
     seconds: Mapping[str, float] = field(default_factory=dict)
     fails: Mapping[str, str] = field(default_factory=dict)
+    demands: LocalDemand = field(default_factory=LocalDemand)
     prints: str = ""
     answers: Mapping[str, tuple[int, str, str]] = field(default_factory=dict)
     diary: Diary = field(default_factory=Diary, compare=False)
@@ -166,6 +168,9 @@ class FakeSource(Source):
 
     def options(self) -> dict[str, Any]:
         return {"seconds": dict(self.seconds), "fails": dict(self.fails)}
+
+    def local_demand(self) -> LocalDemand:
+        return self.demands
 
     def launch(self, context: Context) -> Instance:
         instance = FakeInstance(f"fake-{secrets.token_hex(4)}")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.gate import Gate, Phase
 
@@ -65,3 +69,62 @@ def test_a_refusal_names_some_and_counts_the_rest() -> None:
         "7 of 9 tests not run (test_2, test_3, test_4, test_5, test_6 and 2 more): "
         "no image was taken"
     )
+
+
+@pytest.mark.parametrize("again", ["setup", "call", "teardown"])
+def test_a_pass_after_a_rerun_counts_and_is_flaky(again: str) -> None:
+    gate = Gate(["a"])
+    gate.record(MACHINE, "a", Phase("setup", "rerun" if again == "setup" else "passed"))
+    gate.record(MACHINE, "a", Phase("call", "rerun" if again == "call" else "passed"))
+    gate.record(MACHINE, "a", Phase("teardown", "rerun" if again == "teardown" else "passed"))
+    assert gate.results(MACHINE)["a"].outcome == "not run"
+    gate.record(MACHINE, "a", Phase("setup", "passed"))
+    assert gate.refusal(MACHINE), "the run that counts is not over"
+    gate.record(MACHINE, "a", Phase("call", "passed"))
+    gate.record(MACHINE, "a", Phase("teardown", "passed"))
+    assert gate.refusal(MACHINE) == ""
+    assert gate.results(MACHINE)["a"].flaky
+
+
+# At random: a letter for the phase and one for what came of it (passed, failed, skipped, excused,
+# rerun, or what some plugin invents), so that a test's history is a word.
+
+WHENS = {"s": "setup", "c": "call", "t": "teardown"}
+OUTCOMES = {"p": "passed", "f": "failed", "k": "skipped", "e": "skipped", "r": "rerun", "?": "odd"}
+PASS = "spcptp"
+LIKELY = [PASS] * 6 + ["spcrtp", "srtp", "spcptr", "spcftp", "spcktp", "setp", "sptp", "cptp", "s?"]
+HISTORY = st.one_of(
+    st.lists(st.sampled_from(LIKELY), min_size=1, max_size=3).map("".join),
+    st.lists(st.sampled_from([w + o for w in WHENS for o in OUTCOMES]), max_size=7).map("".join),
+)
+
+
+def is_proof(history: str) -> bool | None:
+    """Whether a history shows a pass; None: its author excuses it."""
+    runs = re.findall("s.(?:[ct].)*|^(?:[ct].)+", history)
+    last = runs.pop() if runs else ""
+    counting = "".join(run for run in [*runs, last] if "r" not in run)
+    if re.search("[fk]", counting) or "r" in last or "t" not in last:
+        return False
+    if "e" in counting:
+        return None
+    return {"sp", "cp", "tp"} <= set(re.findall("..", last))
+
+
+@given(
+    histories=st.dictionaries(
+        st.tuples(st.sampled_from(["this machine", "another"]), st.sampled_from("abcd")), HISTORY
+    ),
+    tests=st.lists(st.sampled_from("abc"), unique=True),
+)
+@settings(max_examples=2000, deadline=None, database=None)
+def test_the_gate_opens_to_proof_alone(
+    histories: dict[tuple[str, str], str], tests: list[str]
+) -> None:
+    gate = Gate(tests)
+    for (machine, test), history in histories.items():
+        for when, outcome in re.findall("(.)(.)", history):
+            phase = Phase(WHENS[when], OUTCOMES[outcome], excused=outcome == "e")
+            gate.record(machine, test, phase)
+    proofs = [is_proof(histories.get(("this machine", test), "")) for test in tests]
+    assert (gate.refusal("this machine") == "") == (True in proofs and False not in proofs)

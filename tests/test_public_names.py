@@ -24,6 +24,7 @@ def test_the_public_names() -> None:
         "Seal",
         "Source",
         "build",
+        "only",
         "provisioners",
         "sealed",
     ]

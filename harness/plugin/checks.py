@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.definition import BuildDefinition, source_name
-from harness.plugin import tree
+from harness.plugin import only, tree
 from harness.plugin.items import BUILD
 from harness.sources.base import Source
 
@@ -55,7 +55,14 @@ def shared_checks(build: pytest.Collector, definition: BuildDefinition) -> list[
     """
     made = [_node(build, definition, path) for path in _files(build, definition)]
     for node in made:
-        for problem in _assign(node.module, definition):
+        try:
+            problem = next(_assign(node.module, definition), None)
+        except pytest.skip.Exception as skipped:
+            problem = (
+                f"{node.module.path}: the build {definition.name!r} shares it, and it skips itself "
+                f"as a whole ({skipped.msg}): mark its tests with skipif, or leave it out of tests="
+            )
+        if problem:
             raise node.CollectError(problem)
     return made
 
@@ -90,7 +97,7 @@ def _node(build: pytest.Collector, definition: BuildDefinition, path: Path) -> S
     folder = tree.folder(path.parent, build.session)
     _rewrite_asserts(path, build.config)
     node.module = pytest.Module.from_parent(folder, path=path, name=name, nodeid=node.nodeid)
-    tree.collect_once(node.module)
+    tree.collect_once(node.module, keep=lambda i: only.belongs(i, {"host": definition}))
 
     def host(request: pytest.FixtureRequest) -> Any:
         return definition.host(request)

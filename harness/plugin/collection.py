@@ -16,7 +16,7 @@ import pytest
 
 from harness.definition import BuildDefinition, definition_of, source_name
 from harness.errors import ConfigurationError
-from harness.plugin import checks, tree, worker
+from harness.plugin import checks, only, tree, worker
 from harness.plugin.items import (
     BUILD,
     ImageItem,
@@ -88,9 +88,10 @@ class BuildFile(pytest.File):
             )
         for problem in _problems(definitions, self.path):
             raise self.CollectError(problem)
-        tree.collect_once(self.module)
+        by_name = {d.name: d for d in definitions}
+        tree.collect_once(self.module, keep=lambda item: only.belongs(item, by_name))
         self.items = list(tree.walk(self.module))
-        for problem in self._assign_tests({d.name: d for d in definitions}):
+        for problem in self._assign_tests(by_name):
             raise self.CollectError(problem)
         return [self._build(definition) for definition in definitions]
 
@@ -128,6 +129,11 @@ class BuildFile(pytest.File):
                 yield (
                     f"{item.nodeid} uses the builds {' and '.join(sorted(used))}: a test proves "
                     "one machine; write a test for each, or one build with several sources"
+                )
+            if not used and only.marked(item):
+                yield (
+                    f"{item.nodeid} is marked harness.only and uses no build of its module "
+                    f"({', '.join(definitions)}): let it take the build's fixture"
                 )
             for name in used:
                 build = definitions[name].build_name(params[name])
@@ -227,6 +233,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Order())
     config.addinivalue_line(
         "markers", "sealed: runs after a build's other tests, on the sealed machine"
+    )
+    config.addinivalue_line(
+        "markers",
+        f"{only.MARK}(*patterns): belongs only to builds of these names, source types or source "
+        "names (harness.only)",
     )
 
 

@@ -95,6 +95,7 @@ class Loop:
                 self._builds.scheduler.fail(run, error)
             else:
                 self._builds.scheduler.start(run, arguments)
+        self._builds.tell_who_waits()
 
     def _arguments(self, build: CollectedBuild) -> dict[str, Any]:
         """What the build function takes, resolved by pytest on the main thread."""

@@ -38,7 +38,7 @@ class Results:
                 report.duration = item.seconds()
         elif build := item.stash.get(BUILD, None):
             # On the report, since what comes of it (a rerun, say) is known only when it is logged.
-            vars(report).update(harness_build=build, harness_excused=_excused(item, report))
+            vars(report).update(harness_build=build, harness_excused=_excused(item, call, report))
             if call.excinfo is not None and isinstance(call.excinfo.value, NoMachine):
                 report.longrepr = self._no_machine(self._runs[build], call.excinfo.value)
         return report
@@ -66,11 +66,15 @@ class Results:
         return f"{error.msg}\n{failure_text(run, run.error)}"
 
 
-def _excused(item: pytest.Item, report: pytest.TestReport) -> bool:
+def _excused(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> bool:
     """Whether the author's own mark explains an outcome that is no pass."""
     if hasattr(report, "wasxfail"):
-        return item.get_closest_marker("xfail") is not None
-    return report.skipped and report.when == "setup" and REACHED not in item.stash
+        from _pytest.skipping import xfailed_key  # nothing else tells marks that hold from others
+
+        return bool(item.stash.get(xfailed_key, None))
+    # A mark's skip is told by pytest with the item's place; a hook's pytest.skip() is not.
+    by_mark = call.excinfo and getattr(call.excinfo.value, "_use_item_location", False)
+    return report.skipped and report.when == "setup" and bool(by_mark) and REACHED not in item.stash
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import fnmatch
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.definition import source_name
+from harness import patterns
+from harness.plugin import only
 from harness.plugin.collection import BUILDS
 from harness.plugin.items import BUILD
+from harness.sources import registry
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -35,6 +36,8 @@ def pytest_collection_modifyitems(
 ) -> None:
     if session.testsfailed:
         return  # what could not be collected may well be what was asked for
+    if only.SEEN in config.stash:
+        only.check(config, known_names(config))
     options = {o: config.getoption(o) for o in ("--only", "--except", "--attach")}
     if not any(options.values()):
         return
@@ -49,6 +52,15 @@ def pytest_collection_modifyitems(
         items[:] = [i for i in items if i not in set(unwanted)]
 
 
+def known_names(config: pytest.Config) -> tuple[str, ...]:
+    """What a pattern in a build function or a mark may mean.
+
+    Names of all builds collected, selected or not, so that it means the same in every selection.
+    """
+    builds = config.stash.get(BUILDS, {}).values()
+    return tuple({*registry.types(), *(name for b in builds for name in _names(b))})
+
+
 def _chosen(option: str, given: Collection[str], builds: Mapping[str, CollectedBuild]) -> set[str]:
     """The builds that an option's patterns name.
 
@@ -57,7 +69,7 @@ def _chosen(option: str, given: Collection[str], builds: Mapping[str, CollectedB
     """
     chosen = set()
     for pattern in [p for text in given for p in text.split(",")]:
-        found = {b.name for b in builds.values() if _is_named(b, pattern)}
+        found = {b.name for b in builds.values() if patterns.match([pattern], _names(b))}
         if not found:
             there_is = ", ".join(builds) or "none at all"
             raise pytest.UsageError(
@@ -68,7 +80,5 @@ def _chosen(option: str, given: Collection[str], builds: Mapping[str, CollectedB
     return chosen
 
 
-def _is_named(build: CollectedBuild, pattern: str) -> bool:
-    source = build.source
-    names = (build.name, build.definition.name, source.type, source_name(source))
-    return any(fnmatch.fnmatchcase(name, pattern) for name in names)
+def _names(build: CollectedBuild) -> tuple[str, ...]:
+    return patterns.names(build.name, build.source.type)

@@ -16,7 +16,7 @@ from harness.events import Dispatcher, Notice
 from harness.gate import Gate
 from harness.journal import Journal
 from harness.lifecycle import BuildRun
-from harness.plugin import attaching, worker
+from harness.plugin import attaching, options, selection, worker
 from harness.plugin.items import RUN, NoMachine, StageItem
 from harness.plugin.results import Results
 from harness.plugin.summary import Summary
@@ -51,8 +51,10 @@ class BuildSession:
         self.events = Dispatcher()
         name = f"{self.run_id}{worker.suffix(config)}.jsonl"
         self.journal = Journal(journal.directory() / name)
+        self._known_names = selection.known_names(config)
         self.runs = {b.name: self._run(b, attached[b.name]) for b in builds}
-        self.scheduler = Scheduler(list(self.runs.values()), self.cancel)
+        self._bound = options.bound(config)
+        self.scheduler = Scheduler(list(self.runs.values()), self.cancel, self._bound)
 
     def __enter__(self) -> Self:
         try:
@@ -96,10 +98,19 @@ class BuildSession:
         return run.host
 
     def adopt(self, items: list[pytest.Item]) -> None:
-        """Give each stage item its run."""
+        """Give each stage item its run; what it reports has happened and cannot be run again."""
+        reruns = self.config.pluginmanager.hasplugin("rerunfailures")
         for item in items:
             if isinstance(item, StageItem):
                 item.stash[RUN] = self.runs[item.build]
+                if reruns:
+                    item.add_marker(pytest.mark.flaky(reruns=0))
+
+    def tell_who_waits(self) -> None:
+        """Say that not all builds run at once, and why."""
+        if waiting := len(self.scheduler.waiting):
+            text = f"{waiting} of {len(self.runs)} builds wait for others to end: {self._bound}"
+            self.events.emit(Notice("", text))
 
     def _run(self, build: CollectedBuild, attached: Kept | None) -> BuildRun:
         context = Context(
@@ -112,6 +123,7 @@ class BuildSession:
             cancel=self.cancel,
             events=self.events,
             cold=self.config.getoption("cold"),
+            known_names=self._known_names,
         )
         whole = f"{build.file.nodeid}::{build.definition.name}"
         gate = Gate(build.tests, untested=build.definition.untested, whole=whole)

@@ -54,6 +54,6 @@ def _lines(entry: dict[str, Any]) -> Iterator[str]:
     if image["stable_path"]:
         yield f"also at {image['stable_path']}"
     # What did not simply pass, and did not keep the image back.
-    outcomes = Counter(test["outcome"] for test in entry["tests"])
+    outcomes = Counter("flaky" if t.get("flaky") else t["outcome"] for t in entry["tests"])
     if named := [f"{n} {outcome}" for outcome, n in outcomes.items() if outcome != PASSED]:
         yield f"of {outcomes.total()} tests: {', '.join(named)}"

@@ -8,22 +8,30 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
 FOLDERS = pytest.StashKey["Folders"]()
 
 
-def collect_once(collector: pytest.Collector) -> None:
-    """Let a collector make its nodes once, whoever asks: pytest registers fixtures each time."""
+def _every(item: pytest.Item) -> bool:
+    del item
+    return True
+
+
+def collect_once(collector: pytest.Collector, keep: Callable[[pytest.Item], bool] = _every) -> None:
+    """Let a collector make its nodes once, whoever asks: pytest registers fixtures each time.
+
+    ``keep`` says which of the items below it there are at all; default: every one.
+    """
     original = collector.collect
 
     @functools.cache
     def nodes() -> tuple[pytest.Item | pytest.Collector, ...]:
-        made = tuple(original())
+        made = tuple(n for n in original() if isinstance(n, pytest.Collector) or keep(n))
         for node in made:
             if isinstance(node, pytest.Collector):
-                collect_once(node)
+                collect_once(node, keep)
         return made
 
     collector.collect = nodes  # type: ignore[method-assign]  # this one node's, on purpose

@@ -34,6 +34,12 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def count(config: pytest.Config) -> int:
+    """How many workers share the builds; without workers 1."""
+    given: int = getattr(config, "workerinput", {}).get("workercount", 1)
+    return given
+
+
 def identity(config: pytest.Config) -> tuple[str, int] | None:
     """The run's id, and when it started, if a controller has given them."""
     given = getattr(config, "workerinput", {}).get(RUN)

@@ -106,4 +106,5 @@ def read(root: Path, run_id: str) -> list[dict[str, Any]]:
 
 def _test(event: TestFinished) -> dict[str, Any]:
     entry = {"id": event.nodeid, "outcome": event.outcome, "seconds": round(event.seconds, 3)}
-    return {**entry, "reason": event.reason} if event.reason else entry
+    optional = {"reason": event.reason, "flaky": event.flaky}
+    return entry | {name: value for name, value in optional.items() if value}

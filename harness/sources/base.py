@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from harness.errors import SourceError
+from harness.model import LocalDemand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -43,6 +44,9 @@ class Context:
     events: Dispatcher
     cold: bool = False
     """Boot every machine from the start, though a saved one could be resumed."""
+    known_names: tuple[str, ...] = ()
+    """What patterns may mean: names of the builds collected and of their sources, and the types
+    of source that exist."""
 
 
 class Stream(Protocol):
@@ -141,6 +145,10 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def connect(self, instance: Instance, context: Context) -> Connection:
         """Wait until the machine lets us in."""
+
+    def local_demand(self) -> LocalDemand:
+        """What its machine needs of this computer, while it is there; default: nothing."""
+        return LocalDemand()
 
     def console(self, instance: Instance, context: Context) -> bytes:
         """What the machine has printed on its serial console, as far as that is known; all of it

@@ -41,6 +41,10 @@ def remover(type_name: str) -> Remover:
         loaded: Remover = entry.load()
         return loaded
     raise ConfigurationError(
-        f"no source of type {type_name!r} is installed; known are "
-        f"{', '.join(sorted({*OURS, *(e.name for e in entry_points(group=GROUP))}))}"
+        f"no source of type {type_name!r} is installed; known are {', '.join(types())}"
     )
+
+
+def types() -> list[str]:
+    """The types of source that exist."""
+    return sorted({*OURS, *(entry.name for entry in entry_points(group=GROUP))})

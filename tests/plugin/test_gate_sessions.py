@@ -237,3 +237,49 @@ def test_an_assertion_in_the_build_function_shows_the_users_code_only(project: P
     result = project.run()
     result.stdout.fnmatch_lines(["*def web(machine): assert 1 == 2", "E*assert 1 == 2"])
     assert "lifecycle.py" not in result.stdout.str()
+
+
+def test_a_rerun_that_passes_counts_and_is_flaky(project: Project) -> None:
+    project.write(
+        build(
+            "TRIES = []\ndef test_a(web):\n    TRIES.append(1)\n    assert len(TRIES) == 2, 'once'"
+        )
+    )
+    result = project.run("--reruns=1")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["web.fake  of 1 tests: 1 flaky"])
+    (test,) = project.manifest()["web.fake"]["tests"]
+    assert (test["outcome"], test["flaky"]) == ("passed", True)
+    assert "once" in test["reason"]
+    assert image_was_taken(project)
+
+
+def test_stages_are_not_run_again(project: Project) -> None:
+    project.write(
+        "@harness.build(FakeSource(diary=DIARY, fails={'capture': 'the disk is full'}))\n"
+        "def web(machine): pass\ndef test_a(web): pass\n"
+    )
+    result = project.run("--reruns=2")
+    assert "RERUN" not in result.stdout.str()
+    result.stdout.fnmatch_lines(["web.fake: capture failed", "the disk is full"])
+
+
+def test_a_hooks_skip_is_no_mark(project: Project) -> None:
+    project.pytester.makeconftest(
+        "import pytest\ndef pytest_runtest_setup(item):\n"
+        "    if item.name.startswith('test_a'): pytest.skip('not today')"
+    )
+    project.write(build("def test_a(web): pass\ndef test_b(web): pass"))
+    assert project.run().ret == 1
+    assert not image_was_taken(project)
+
+
+def test_a_mark_that_does_not_hold_excuses_nothing(project: Project) -> None:
+    project.write(
+        build(
+            "@pytest.mark.xfail(False, reason='never')\n"
+            "def test_a(web): pytest.xfail('not today')\ndef test_b(web): pass"
+        )
+    )
+    assert project.run().ret == 1
+    assert not image_was_taken(project)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.project import Project
 
 BUILD = """
@@ -392,3 +394,16 @@ def test_a_suite_elsewhere_may_be_shared_and_run_as_before(project: Project) -> 
         outcomes = project.outcomes(*arguments)
         assert set(outcomes) == expected
         assert set(outcomes.values()) == {"PASSED"}
+
+
+def test_a_module_that_skips_itself(
+    collection_error: Callable[[str], str], project: Project
+) -> None:
+    (project.path / "base.py").write_text(
+        "import pytest\npytest.skip('not here', allow_module_level=True)\n"
+    )
+    source = "@harness.build(FakeSource(), tests=['base.py'])\ndef web(machine): pass\n"
+    assert (
+        "base.py: the build 'web' shares it, and it skips itself as a whole (not here): mark its "
+        "tests with skipif, or leave it out of tests="
+    ) in collection_error(source)

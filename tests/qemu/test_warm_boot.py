@@ -65,7 +65,7 @@ def folders() -> list[Path]:
 
 def test_one_state_many_machines(vm_project: VmProject, states: set[Path]) -> None:
     vm_project.write(BUILDS)
-    result = vm_project.run()
+    result = vm_project.run("--parallel-builds=2")
     assert result.ret == 0
     entries = vm_project.manifest()
     assert [e["inputs"]["boot"] for e in entries.values()] == ["warm", "warm"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.errors import CommandError, DisconnectedError, SourceError
+from harness.model import LocalDemand
 from harness.sources.base import Connection, Context, Instance, Source
 from harness.sources.qemu import bases, capture, launch, options, processes
 from harness.sources.qemu.vm import VirtualMachine
@@ -154,6 +155,9 @@ class Qemu(SshOptions, Source):
             "cd_content": {name: _hash(text) for name, text in self.cd_content.items()},
         }
         return {**shown, "user_data": _hash(self.user_data)} if self.user_data else shown
+
+    def local_demand(self) -> LocalDemand:
+        return LocalDemand(self.memory, self.cpus)
 
     def launch(self, context: Context) -> Instance:
         return launch.launch(self, context)

@@ -171,9 +171,8 @@ def place_script() -> str:
 
 
 def run_file(path: str) -> str:
-    """The command that stands for one whose text was placed in a file."""
-    file = shlex.quote(path)
-    return f"sh {file}; set -- $?; rm -f {file}; exit $1"
+    """The command that stands for one whose text, with `read_once` as its head, is in a file."""
+    return f"exec sh {shlex.quote(path)}"
 
 
 def kill_script(pid: int, *, spare: bool) -> str:

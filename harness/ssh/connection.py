@@ -284,7 +284,7 @@ class Connection:
     def _placed(self, command: str) -> str:
         if len(command) < remote_shell.LONG:
             return command
-        data = command.encode(errors="surrogateescape")
+        data = f"{remote_shell.read_once('')}{command}".encode(errors="surrogateescape")
         return remote_shell.run_file(self._place(data, "a long command"))
 
     def _place(self, data: bytes, what: str) -> str:

@@ -46,7 +46,7 @@ bench: .venv/installed-dev
 	$(BIN)/python benchmarks/boot_to_image.py
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 .venv/installed: pyproject.toml constraints.txt
 	@scripts/virtual-environment $(PYTHON)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.model import CommandResult as CommandResult
     from harness.model import Image as Image
     from harness.seal import Seal as Seal
+    from harness.secret import Secret as Secret
     from harness.sources.base import Source as Source
     from harness.sources.qemu import Qemu as Qemu
 
@@ -36,6 +37,7 @@ _PUBLIC = {
     "Machine": "harness.machine",
     "Qemu": "harness.sources.qemu",
     "Seal": "harness.seal",
+    "Secret": "harness.secret",
     "Source": "harness.sources.base",
     "build": "harness.definition",
     "only": "harness.definition",

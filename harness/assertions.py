@@ -8,19 +8,27 @@ from typing import TYPE_CHECKING, Any
 import testinfra.backend.base  # type: ignore[import-untyped]
 import testinfra.host  # type: ignore[import-untyped]
 
+from harness.secret import reveal
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from harness.model import CommandResult
+    from harness.secret import Secret
     from harness.sources.base import Connection
+
+    Reveal = Callable[[str | Secret], str]
 
     class Host(Protocol):
         """testinfra's Host, as far as a type checker can know it; modules are Any."""
 
-        def run(self, command: str, *args: str) -> CommandResult: ...
-        def run_expect(self, expected: list[int], command: str, *args: str) -> CommandResult: ...
-        def run_test(self, command: str, *args: str) -> CommandResult: ...
-        def check_output(self, command: str, *args: str) -> str: ...
+        def run(self, command: str, *args: str | Secret) -> CommandResult: ...
+        def run_expect(
+            self, expected: list[int], command: str, *args: str | Secret
+        ) -> CommandResult: ...
+        def run_test(self, command: str, *args: str | Secret) -> CommandResult: ...
+        def check_output(self, command: str, *args: str | Secret) -> str: ...
         def exists(self, command: str) -> bool: ...
         def find_command(self, command: str, extrapaths: tuple[str, ...] = ...) -> str: ...
         def __getattr__(self, name: str) -> Any: ...
@@ -37,27 +45,29 @@ class Backend(testinfra.backend.base.BaseBackend):  # type: ignore[misc]  # unty
 
     NAME = "harness"
 
-    def __init__(self, connection: Connection, build: str, user: str) -> None:
+    def __init__(self, connection: Connection, build: str, user: str, reveal: Reveal) -> None:
         super().__init__(build, bool(user), user or None)
         self._connection = connection
+        self._reveal = reveal
 
-    def run(self, command: str, *args: str, **_: Any) -> Any:
-        line = self.get_command(command, *args)
+    def run(self, command: str, *args: str | Secret, **_: Any) -> Any:
+        line = self.get_command(command, *map(self._reveal, args))
         answer = self._connection.execute(line, timeout=DEFAULT_TIMEOUT)
         return self.result(
             answer.exit_status, self.encode(line), answer.stdout_bytes, answer.stderr_bytes
         )
 
 
-def host(connection: Connection, build: str, user: str = "") -> Host:
+def host(connection: Connection, build: str, user: str = "", reveal: Reveal = reveal) -> Host:
     """A testinfra Host of its own for one machine: nothing is shared by address.
 
     Args:
         connection: the machine's.
         build: its name.
         user: whose commands they are, through sudo; empty: whoever is logged in.
+        reveal: is told of each argument of a command, and returns its text.
     """
-    backend = Backend(connection, build, user)
+    backend = Backend(connection, build, user, reveal)
     made: Host = testinfra.host.Host(backend)
     backend.set_host(made)
     return made

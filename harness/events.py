@@ -5,14 +5,16 @@ The lifecycle tells; reports, logs and the terminal listen. Neither knows the ot
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.masking import MaskedStream, Masker
 from harness.units import human
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from harness.model import Image
 
@@ -114,9 +116,13 @@ class BuildFinished(Event):
 
 
 class Dispatcher:
-    """Hands each event to every reader, one event at a time, from whichever thread it comes."""
+    """Hands each event to every reader, one event at a time, from whichever thread it comes.
+
+    What the run's `masker` knows to be secret no reader sees.
+    """
 
     def __init__(self) -> None:
+        self.masker = Masker()
         self._readers: list[Callable[[Event], None]] = []
         self._lock = threading.RLock()
 
@@ -124,6 +130,31 @@ class Dispatcher:
         self._readers.append(reader)
 
     def emit(self, event: Event) -> None:
+        # The build's name is a key: never masked, so that readers still know whose event it is.
+        self._hand_on(replace(self.masker.value(event), build=event.build))
+
+    @contextlib.contextmanager
+    def output(self, build: str) -> Iterator[Callable[[str, bytes], None]]:
+        """What takes one command's output as it comes, a stream's name and bytes.
+
+        A secret may come in pieces: the start of one is held back, until the command is over.
+        """
+        streams: dict[str, MaskedStream] = {}
+
+        def take(name: str, data: bytes) -> None:
+            tell(name, streams.setdefault(name, MaskedStream(self.masker)).feed(data))
+
+        def tell(name: str, data: bytes) -> None:
+            if data:
+                self._hand_on(Output(build, name, data))
+
+        try:
+            yield take
+        finally:
+            for name, stream in streams.items():
+                tell(name, stream.flush())
+
+    def _hand_on(self, event: Event) -> None:
         with self._lock:
             for reader in self._readers:
                 reader(event)

@@ -30,6 +30,7 @@ from harness.events import (
 )
 from harness.kept import Kept
 from harness.machine import Machine
+from harness.secret import secrets_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -124,6 +125,12 @@ class BuildRun:
             target=self._live, args=(arguments,), name=f"build {self.name}", daemon=True
         )
         self._thread.start()
+
+    def hide_secrets(self) -> None:
+        """Mask what the source's options and the build's module have that is secret."""
+        module = secrets_in(self.definition.file.name, self.definition.function.__globals__)
+        for name, secret in (*self.source.secrets(), *module):
+            self.context.hide(name, secret)
 
     def never_start(self, reason: str = "", error: BaseException | None = None) -> None:
         """It is over before it began: nothing wants its machine, or its fixtures failed."""
@@ -238,7 +245,8 @@ class BuildRun:
             self.definition.function(self.machine, **arguments)
             connection.renew()
         user = users.target(self.definition.sudo, self.source.ssh_username)
-        self.host = assertions.host(connection, self.name, user)
+        reveal = functools.partial(self.context.reveal, "an argument of a test's command")
+        self.host = assertions.host(connection, self.name, user, reveal)
 
     def _seal(self, instance: Instance) -> None:
         assert self.machine is not None

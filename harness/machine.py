@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import shlex
@@ -9,16 +10,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 from harness import cache, duration, patterns, retry, transfer, users
 from harness import script as scripts
-from harness.errors import ConfigurationError
+from harness.errors import ConfigurationError, HarnessError
 from harness.events import Output
 from harness.local_call import LocalCall
 from harness.model import Resource
 from harness.reboot import Lifeline
+from harness.secret import MASK, Secret
 from harness.shell_call import ShellCall, commands_or_script, exit_codes
 from harness.sources.base import LOCAL_FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from harness.model import CommandResult
@@ -39,6 +41,8 @@ class Machine:
     Every ``timeout=`` is a number of seconds, or a text such as ``"90s"`` and ``"1h30m"``.
     ``sudo=`` means the same in every call: True is root, a name is that user, and nothing changes
     for somebody who is that user already. It needs sudo on the machine, without a password.
+    Values of ``env=`` may be a `harness.Secret`: they are masked in all that the run shows, and
+    stand in no process list and, once the call is over, in no file.
 
     Example:
         ```python
@@ -74,7 +78,7 @@ class Machine:
         self,
         *commands: str,
         script: str | Path | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | Secret] | None = None,
         sudo: bool | str = False,
         cwd: str | None = None,
         timeout: float | str | None = DEFAULT_TIMEOUT,
@@ -122,17 +126,20 @@ class Machine:
         path = None if script is None else self.context.directory / script
         codes = exit_codes("machine.shell", valid_exit_codes)
         seconds, pause = _seconds(timeout), duration.seconds("pause_before", pause_before)
-        call = ShellCall(commands, path, env, cwd, seconds, codes, expect_disconnect)
+        call = ShellCall(commands, path, self._env(env), cwd, seconds, codes, expect_disconnect)
         self.context.cancel.sleep(pause)
-        return self.retry(
-            lambda: call.run(self._as(sudo), self._lifeline, self._on_output), retries
-        )
+
+        def attempt() -> CommandResult:
+            with self._output() as take:
+                return call.run(self._as(sudo), self._lifeline, take)
+
+        return self.retry(attempt, retries)
 
     def run(
         self,
         command: str,
-        *args: str,
-        env: Mapping[str, str] | None = None,
+        *args: str | Secret,
+        env: Mapping[str, str | Secret] | None = None,
         sudo: bool | str = False,
         timeout: float | str | None = DEFAULT_TIMEOUT,
     ) -> CommandResult:
@@ -141,7 +148,9 @@ class Machine:
         Args:
             command: for /bin/sh. With ``args`` each ``%s`` in it is replaced by the next of
                 them, and ``%%`` is a percent sign.
-            args: quoted, so that no value can be taken for shell syntax.
+            args: quoted, so that no value can be taken for shell syntax. A `harness.Secret` is
+                masked in all that the run shows; but the machine's process list has what is given
+                to a program, so rather give that in ``env``, where the program can read it there.
             env: environment variables to set, under sudo too.
             sudo: run as root, or as the user of that name.
             timeout: seconds until it is killed; default 3600, None: never.
@@ -154,12 +163,14 @@ class Machine:
             DisconnectedError: the connection went away.
             ConfigurationError: there are more or fewer ``%s`` than ``args``.
         """
-        quoted = _filled(command, args) if args else command
-        text = "\n".join([*scripts.prelude(env, None), quoted])
-        self._on_output("command", f"$ {quoted}\n".encode())
-        return self._as(sudo).run(
-            quoted, text=text, timeout=_seconds(timeout), on_output=self._on_output
-        )
+        revealed = [self.context.reveal(f"an argument of {command!r}", arg) for arg in args]
+        quoted = _filled(command, revealed) if args else command
+        shown = [MASK if isinstance(arg, Secret) else arg for arg in args]
+        title = _filled(command, shown) if args else command
+        text = "\n".join([*scripts.prelude(self._env(env), None), quoted])
+        with self._output() as take:
+            self.tell(f"$ {title}")
+            return self._as(sudo).run(title, text=text, timeout=_seconds(timeout), on_output=take)
 
     def put(
         self,
@@ -191,7 +202,7 @@ class Machine:
 
     def write(
         self,
-        content: str | bytes,
+        content: str | bytes | Secret,
         remote: str,
         *,
         mode: int = 0o644,
@@ -201,7 +212,7 @@ class Machine:
         """Write text or bytes to a file on the machine, whole or not at all.
 
         Args:
-            content: text goes as UTF-8.
+            content: text goes as UTF-8; a `harness.Secret` is masked in all that the run shows.
             remote: the file's path on the machine; missing directories are made.
             mode: the file's permissions; default 0644.
             sudo: write as root, or as the user of that name.
@@ -211,7 +222,8 @@ class Machine:
             TransferError: the machine refused.
             CommandTimeoutError: the timeout has passed.
         """
-        data = content.encode() if isinstance(content, str) else content
+        given = self.context.reveal(remote, content) if isinstance(content, Secret) else content
+        data = given.encode() if isinstance(given, str) else given
         self.tell(f"$ write {len(data)} bytes to {remote}")
         transfer.put_content(self._as(sudo), data, remote, mode=mode, timeout=_seconds(timeout))
 
@@ -272,7 +284,7 @@ class Machine:
         self,
         *commands: str,
         script: str | Path | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | Secret] | None = None,
         cwd: str | Path = ".",
         timeout: float | str | None = DEFAULT_TIMEOUT,
         valid_exit_codes: Collection[int] = (0,),
@@ -303,8 +315,9 @@ class Machine:
         here = self.context.directory
         path = None if script is None else here / script
         codes = exit_codes("machine.local", valid_exit_codes)
-        call = LocalCall(commands, path, env, here / cwd, _seconds(timeout), codes)
-        return call.run(self.context, self._on_output)
+        call = LocalCall(commands, path, self._env(env), here / cwd, _seconds(timeout), codes)
+        with self._output() as take:
+            return call.run(self.context, take)
 
     def only(self, *builds: str) -> bool:
         """Whether this is the machine of one of these builds.
@@ -357,20 +370,43 @@ class Machine:
 
     def tell(self, text: str) -> None:
         """Write a line to the build's log."""
-        self._on_output("command", f"{text}\n".encode())
+        self.context.events.emit(Output(self.context.build, "command", f"{text}\n".encode()))
+
+    def hide(self, *secrets: str | Secret) -> None:
+        """Mask texts in all that the run shows from now on; see `harness.Secret`.
+
+        For what the run does not know to be secret, such as what your own code came by.
+
+        Example:
+            `machine.hide(token := vault.read("token"))`
+        """
+        for secret in secrets:
+            known = secret if isinstance(secret, Secret) else Secret(secret)
+            self.context.hide("what machine.hide was given", known)
+
+    def _env(self, env: Mapping[str, str | Secret] | None) -> dict[str, str]:
+        return {k: self.context.reveal(f"{k} in env", v) for k, v in (env or {}).items()}
+
+    @contextlib.contextmanager
+    def _output(self) -> Iterator[Callable[[str, bytes], None]]:
+        """What takes a call's output; whatever else goes wrong in it says no secret either."""
+        masker = self.context.events.masker
+        try:
+            with self.context.events.output(self.context.build) as take:
+                yield take
+        except HarnessError as error:
+            error.args = tuple(masker.value(each) for each in error.args)
+            raise
 
     def _as(self, wanted: bool | str) -> Commands:
         return users.commands(self.connection, users.target(wanted, self.source.ssh_username))
-
-    def _on_output(self, stream: str, data: bytes) -> None:
-        self.context.events.emit(Output(self.context.build, stream, data))
 
 
 def _seconds(timeout: float | str | None) -> float | None:
     return None if timeout is None else duration.seconds("timeout", timeout)
 
 
-def _filled(command: str, args: tuple[object, ...]) -> str:
+def _filled(command: str, args: Sequence[object]) -> str:
     places = re.findall("%%|%s", command).count("%s")
     if places != len(args):
         raise ConfigurationError(

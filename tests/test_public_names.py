@@ -22,6 +22,7 @@ def test_the_public_names() -> None:
         "Machine",
         "Qemu",
         "Seal",
+        "Secret",
         "Source",
         "build",
         "only",

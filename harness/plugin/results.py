@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.gate import Phase
+from harness.plugin import masked
 from harness.plugin.items import BUILD, NoMachine, StageItem, failure_text
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from harness.lifecycle import BuildRun
+    from harness.masking import Masker
 
 REACHED = pytest.StashKey[bool]()
 """Whether a test got past its skip marks: a skip from then on is its own decision."""
@@ -21,14 +23,15 @@ REACHED = pytest.StashKey[bool]()
 class Results:
     """Registered while a session runs builds."""
 
-    def __init__(self, runs: Mapping[str, BuildRun]) -> None:
+    def __init__(self, runs: Mapping[str, BuildRun], masker: Masker) -> None:
         self._runs = runs
+        self._masker = masker
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         # pytest's own look at the marks comes first, and ends a test that is to be skipped.
         item.stash[REACHED] = True
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -41,6 +44,7 @@ class Results:
             vars(report).update(harness_build=build, harness_excused=_excused(item, call, report))
             if call.excinfo is not None and isinstance(call.excinfo.value, NoMachine):
                 report.longrepr = self._no_machine(self._runs[build], call.excinfo.value)
+        masked.mask(report, self._masker)  # before anybody has seen it
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

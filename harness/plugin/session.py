@@ -57,11 +57,6 @@ class BuildSession:
         self.scheduler = Scheduler(list(self.runs.values()), self.cancel, self._bound)
 
     def __enter__(self) -> Self:
-        try:
-            self._validate()
-        except BaseException:
-            self.journal.close()
-            raise
         readers: list[Reader] = [
             log.Logs(self.config.rootpath),
             manifest.Manifest(self.config.rootpath, self.run_id, self.started),
@@ -70,9 +65,14 @@ class BuildSession:
         ]
         for reader in readers:
             self.events.subscribe(reader)
+        try:
+            self._validate()
+        except BaseException:
+            self.journal.close()
+            raise
         machines: Machines = self
         self.config.stash[MACHINES] = machines
-        self.config.pluginmanager.register(Results(self.runs))
+        self.config.pluginmanager.register(Results(self.runs, self.events.masker))
         if not worker.is_worker(self.config):
             self.config.pluginmanager.register(Summary(self.config.rootpath, self.run_id))
         for line in reaper.reap(journal.directory()):
@@ -141,10 +141,12 @@ class BuildSession:
     def _validate(self) -> None:
         problems = []
         for run in self.runs.values():
+            run.hide_secrets()
+        for run in self.runs.values():
             try:
                 run.source.validate(run.context)
             except HarnessError as error:
-                problems.append(f"{run.name}: {error}")
+                problems.append(self.events.masker.text(f"{run.name}: {error}"))
         if problems:
             raise pytest.UsageError(*problems)
 

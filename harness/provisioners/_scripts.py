@@ -10,6 +10,7 @@ from harness.provisioners.base import Provisioner
 
 if TYPE_CHECKING:
     from harness.machine import Machine
+    from harness.secret import Secret
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class Scripts(Provisioner):
     inline: Collection[str] = ()
     script: str = ""
     scripts: Collection[str] = ()
-    environment_vars: Mapping[str, str] | Collection[str] = ()
+    environment_vars: Mapping[str, str | Secret] | Collection[str] = ()
     valid_exit_codes: Collection[int] = (0,)
 
     def problems(self) -> Iterator[str]:
@@ -33,22 +34,26 @@ class Scripts(Provisioner):
                 yield f"{option}={getattr(self, option)!r} is a text where a list belongs"
         if not isinstance(self.environment_vars, Mapping):
             for entry in self.environment_vars:
-                if "=" not in entry:
-                    yield f"environment_vars has {entry!r}: write NAME=value"
+                if not _is_pair(entry):
+                    yield f"environment_vars has {entry!r}: write NAME=value, or a mapping"
 
     @property
     def files(self) -> list[str]:
         return [self.script] if self.script else list(self.scripts)
 
-    def environment(self, machine: Machine) -> dict[str, str]:
+    def environment(self, machine: Machine) -> dict[str, str | Secret]:
         """The variables, behind those that Packer sets."""
         given = self.environment_vars
-        pairs = given.items() if isinstance(given, Mapping) else (e.split("=", 1) for e in given)
+        own = given if isinstance(given, Mapping) else dict(e.split("=", 1) for e in given)
         return {
             "PACKER_BUILD_NAME": machine.source.name or machine.source.type,
             "PACKER_BUILDER_TYPE": machine.source.type,
-            **dict(pairs),
+            **own,
         }
 
     def _origins(self) -> list[str]:
         return ["inline", "script", "scripts"]
+
+
+def _is_pair(entry: object) -> bool:
+    return isinstance(entry, str) and "=" in entry

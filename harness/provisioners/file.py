@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from harness.machine import Machine
+    from harness.secret import Secret
 
 DIRECTIONS = ("upload", "download")
 
@@ -23,7 +24,7 @@ class File(Provisioner):
         source: a file or folder; a trailing slash means a folder's contents. On this computer a
             relative path starts at the build's file.
         sources: several; the destination is then a folder.
-        content: instead of a source, what the file is to hold.
+        content: instead of a source, what the file is to hold; may be a `harness.Secret`.
         destination: where to.
         direction: ``upload`` (default) or ``download``.
         sudo: read and write over there as root, or as the user of that name; ours.
@@ -36,7 +37,7 @@ class File(Provisioner):
 
     source: str = ""
     sources: Collection[str] = ()
-    content: str | None = None
+    content: str | Secret | None = None
     destination: str
     direction: str = DIRECTIONS[0]
     sudo: bool | str = False

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.machine import Machine
+    from harness.secret import Secret
 
 EXECUTE_COMMAND = "{{.Vars}} {{.Path}}"
 INLINE_SHEBANG = "/bin/sh -e"
@@ -29,10 +30,11 @@ class Shell(Scripts):
         inline: commands that are one script.
         script: a local script; a relative path starts at the build's file.
         scripts: several, one after the other.
-        environment_vars: ``["NAME=value"]`` or a mapping. ``PACKER_BUILD_NAME`` and
-            ``PACKER_BUILDER_TYPE`` are set too.
+        environment_vars: ``["NAME=value"]`` or a mapping, whose values may be a `harness.Secret`.
+            ``PACKER_BUILD_NAME`` and ``PACKER_BUILDER_TYPE`` are set too.
         execute_command: how the script is run once it is on the machine; ``{{.Path}}`` is where,
-            ``{{.Vars}}`` the variables. Default: with the variables, by its ``#!`` line.
+            ``{{.Vars}}`` the variables. Default: with the variables, by its ``#!`` line. What is
+            given to a program (``sudo env {{.Vars}} …``) the machine's process list has.
         inline_shebang: what runs ``inline``; default ``/bin/sh -e``.
         remote_path: where the script lies meanwhile; default: a new name in /tmp.
         sudo: run as root, or as the user of that name; ours, since ``execute_command`` is clumsy.
@@ -76,10 +78,13 @@ class Shell(Scripts):
         return ["\n".join([shebang, *self.inline, ""]).encode()]
 
     def _upload_and_run(
-        self, machine: Machine, content: bytes, environment: Mapping[str, str]
+        self, machine: Machine, content: bytes, environment: Mapping[str, str | Secret]
     ) -> None:
         path = self.remote_path or remote_script.temporary()
-        command = _render(self.execute_command or EXECUTE_COMMAND, path, environment)
+        given = {
+            n: machine.context.reveal(f"environment_vars[{n!r}]", v) for n, v in environment.items()
+        }
+        command = _render(self.execute_command or EXECUTE_COMMAND, path, given)
         try:
             machine.write(content, path, mode=0o755, timeout=self.timeout_seconds)
             self._shell(machine, command)
@@ -91,7 +96,7 @@ class Shell(Scripts):
         machine: Machine,
         *commands: str,
         script: str | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | Secret] | None = None,
     ) -> None:
         machine.shell(
             *commands,

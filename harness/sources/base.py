@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from harness.errors import SourceError
+from harness.events import Notice
 from harness.model import LocalDemand
+from harness.secret import MASK, Secret, hidden, secrets_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from harness.cancel import CancelToken
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from harness.journal import Journal
     from harness.model import CommandResult, Image, Resource
 
-
-MASK = "***"
 LOCAL_FOLDER = "local folder"
 """A kind of resource: a private folder on this computer, whatever the source."""
 
@@ -47,6 +47,24 @@ class Context:
     known_names: tuple[str, ...] = ()
     """What patterns may mean: names of the builds collected and of their sources, and the types
     of source that exist."""
+
+    def reveal(self, name: str, value: str | Secret) -> str:
+        """A text that somebody gave; where it is secret, the run hides it from now on.
+
+        Args:
+            name: what a notice calls it.
+            value: the text.
+        """
+        if not isinstance(value, Secret):
+            return value
+        self.hide(name, value)
+        return value.reveal()
+
+    def hide(self, name: str, secret: str | Secret) -> None:
+        """Mask a text in all that the run shows; a notice says so where that is not done."""
+        if problem := self.events.masker.hide(secret):
+            text = f"{name} {problem}, and is not masked where it appears"
+            self.events.emit(Notice(self.build, text))
 
 
 class Stream(Protocol):
@@ -224,4 +242,15 @@ class Source(abc.ABC):
         for option in dataclasses.fields(self):  # type: ignore[arg-type]  # as above
             if not option.repr and values[option.name]:
                 values[option.name] = MASK
-        return {k: str(v) if isinstance(v, Path) else v for k, v in values.items()}
+        return {k: str(v) if isinstance(v, Path) else hidden(v) for k, v in values.items()}
+
+    def secrets(self) -> Iterator[tuple[str, str | Secret]]:
+        """What in the options is secret, by option: each `Secret`, and passwords as they are.
+
+        A password is a text of one line that is kept out of the repr.
+        """
+        for option in dataclasses.fields(self):  # type: ignore[arg-type]  # as above
+            value = getattr(self, option.name)
+            yield from secrets_in(option.name, value)
+            if not option.repr and isinstance(value, str) and value and "\n" not in value:
+                yield option.name, value

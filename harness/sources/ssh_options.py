@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from harness import keys
 from harness.errors import ConfigurationError
 from harness.model import Endpoint, Proxy
+from harness.secret import Secret, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +75,7 @@ class SshOptions:
     ssh_host: str = ""
     ssh_port: int = 22
     ssh_username: str = "root"
-    ssh_password: str = field(default="", repr=False)
+    ssh_password: str | Secret = field(default="", repr=False)
     ssh_private_key_file: str | Path = ""
     ssh_certificate_file: str | Path = ""
     ssh_agent_auth: bool = False
@@ -87,14 +88,14 @@ class SshOptions:
     ssh_bastion_host: str = ""
     ssh_bastion_port: int = 22
     ssh_bastion_username: str = ""
-    ssh_bastion_password: str = field(default="", repr=False)
+    ssh_bastion_password: str | Secret = field(default="", repr=False)
     ssh_bastion_private_key_file: str | Path = ""
     ssh_bastion_certificate_file: str | Path = ""
     ssh_bastion_agent_auth: bool = False
     ssh_proxy_host: str = ""
     ssh_proxy_port: int = 1080
     ssh_proxy_username: str = ""
-    ssh_proxy_password: str = field(default="", repr=False)
+    ssh_proxy_password: str | Secret = field(default="", repr=False)
     temporary_key_pair_type: str = "ed25519"
     temporary_key_pair_bits: int = 0
     pause_before_connecting: float = 0.0
@@ -143,7 +144,7 @@ class SshOptions:
             private_key=self._read("ssh_private_key_file", context) or temporary_key,
             host_key=host_key,
             certificate=self._read("ssh_certificate_file", context),
-            password=self.ssh_password,
+            password=reveal(self.ssh_password),
             agent_auth=self.ssh_agent_auth,
             bastion=bastion,
             proxy=None if bastion else proxy,
@@ -192,7 +193,7 @@ class SshOptions:
             private_key=self._read(own_key or "ssh_private_key_file", context),
             host_key=_known_host(self.ssh_bastion_host, self.ssh_bastion_port, name),
             certificate=self._read("ssh_bastion_certificate_file", context),
-            password=self.ssh_bastion_password,
+            password=reveal(self.ssh_bastion_password),
             agent_auth=self.ssh_bastion_agent_auth,
             proxy=self._proxy(),
         )
@@ -204,7 +205,7 @@ class SshOptions:
             self.ssh_proxy_host,
             self.ssh_proxy_port,
             self.ssh_proxy_username,
-            self.ssh_proxy_password,
+            reveal(self.ssh_proxy_password),
         )
 
     def _read(self, option: str, context: Context) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.errors import CommandError, DisconnectedError, SourceError
 from harness.model import LocalDemand
+from harness.secret import MASK, Secret, reveal
 from harness.sources.base import Connection, Context, Instance, Source
 from harness.sources.qemu import bases, capture, launch, options, processes
 from harness.sources.qemu.vm import VirtualMachine
@@ -62,7 +63,8 @@ class Qemu(SshOptions, Source):
         qemuargs: more arguments for QEMU, as ``[["-flag", "value"], ...]``. They take the place
             of all our arguments of that flag, save those that let us in. In values ``{ssh_port}``
             is this computer's port for SSH, ``{disk}`` the machine's disk, ``{directory}`` a
-            folder that goes with the machine.
+            folder that goes with the machine. A `harness.Secret` among them is still on QEMU's
+            command line, which users of this computer can read.
 
         disk_size: ``"10G"``, ``"4096M"`` or a number of MiB; default: the base's. Not smaller
             than that. Recipes and cloud images grow their root file system into it.
@@ -124,18 +126,18 @@ class Qemu(SshOptions, Source):
     efi_boot: bool = False
     net_device: str = "virtio-net-pci"
     headless: bool = True
-    qemuargs: Sequence[Sequence[str]] = ()
+    qemuargs: Sequence[Sequence[str | Secret]] = ()
     disk_size: str | int | None = None
     disk_additional_size: Sequence[str | int] = ()
     disk_interface: str = "virtio"
     disk_cache: str = "unsafe"
     disk_discard: str = "unmap"
-    user_data: str = field(default="", repr=False)
+    user_data: str | Secret = field(default="", repr=False)
     user_data_file: str | Path = ""
     cd_files: Sequence[str | Path] = ()
-    cd_content: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cd_content: Mapping[str, str | Secret] = field(default_factory=dict, repr=False)
     cd_label: str = "packer"
-    shutdown_command: str = ""
+    shutdown_command: str | Secret = ""
     shutdown_timeout: float = 300.0
     format: str = "qcow2"
     disk_compression: bool = False
@@ -186,7 +188,9 @@ class Qemu(SshOptions, Source):
             raise SourceError(f"{vm.id}: {reason}")
 
     def stop(self, instance: Instance, connection: Connection, context: Context) -> None:
-        command = self.shutdown_command or "systemctl poweroff || poweroff || shutdown -h now"
+        command = (
+            reveal(self.shutdown_command) or "systemctl poweroff || poweroff || shutdown -h now"
+        )
         if not self.shutdown_command and self.ssh_username != "root":
             command = f"sudo -n /bin/sh -c '{command}'"
         deadline, answer = time.monotonic() + self.shutdown_timeout, None
@@ -232,5 +236,7 @@ def _vm(instance: Instance) -> VirtualMachine:
     return instance
 
 
-def _hash(text: str) -> str:
+def _hash(text: str | Secret) -> str:
+    if isinstance(text, Secret):
+        return MASK  # whoever guesses it could tell by its hash
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

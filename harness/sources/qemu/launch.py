@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness import cache
 from harness.errors import ConfigurationError
 from harness.model import Resource
+from harness.secret import reveal
 from harness.sources.qemu import (
     accelerator,
     access,
@@ -116,7 +117,8 @@ def _blueprint(source: Qemu, context: Context) -> Blueprint:
 
 
 def _shape(source: Qemu, base: Base) -> Shape:
-    boots_itself = source.efi_boot or command.boots_otherwise(source.qemuargs)
+    qemuargs = tuple(tuple(map(reveal, argument)) for argument in source.qemuargs)
+    boots_itself = source.efi_boot or command.boots_otherwise(qemuargs)
     more = (disk.parse_size("disk_additional_size", s) for s in source.disk_additional_size)
     return Shape(
         memory=source.memory,
@@ -131,7 +133,7 @@ def _shape(source: Qemu, base: Base) -> Shape:
         window=None if source.headless else window(),
         firmware=firmware.find(source.machine_type) if source.efi_boot else None,
         boot=() if boots_itself else base.boot_arguments,
-        qemuargs=tuple(tuple(argument) for argument in source.qemuargs),
+        qemuargs=qemuargs,
         ssh_port=source.ssh_port,
     )
 

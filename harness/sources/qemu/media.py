@@ -10,12 +10,15 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from harness.errors import ConfigurationError
+from harness.secret import reveal
 from harness.sources.qemu.disk import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pycdlib import PyCdlib
+
+    from harness.secret import Secret
 
 LABEL_LENGTH = 32
 NAME_LENGTH = 64
@@ -66,7 +69,7 @@ class Disc:
 
 
 def collect(
-    cd_files: Sequence[str | Path], cd_content: Mapping[str, str], directory: Path
+    cd_files: Sequence[str | Path], cd_content: Mapping[str, str | Secret], directory: Path
 ) -> dict[str, Path | bytes]:
     """What goes on a CD, by its path there.
 
@@ -89,7 +92,7 @@ def collect(
         for name in found:
             files.update(_files(directory / name, contents=name.endswith("/")))
     for name, text in cd_content.items():
-        files[_plain("cd_content", name)] = text.encode()
+        files[_plain("cd_content", name)] = reveal(text).encode()
     for name in files:
         if any(len(part) > NAME_LENGTH for part in PurePosixPath(name).parts):
             raise ConfigurationError(f"a name on a CD has at most {NAME_LENGTH} characters: {name}")

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from harness.errors import ConfigurationError, ToolMissingError
+from harness.secret import Secret, reveal
 from harness.sources.qemu import accelerator, bases, capabilities, command, disk, firmware, media
 from harness.sources.qemu.child_process import require_tools
 
@@ -63,7 +64,7 @@ def user_data(source: Qemu, context: Context) -> str:
         ConfigurationError: it stands in two places, or its file cannot be read.
     """
     if not source.user_data_file:
-        return source.user_data
+        return reveal(source.user_data)
     if source.user_data:
         raise ConfigurationError("user_data and user_data_file are both given: leave one out")
     try:
@@ -126,16 +127,18 @@ def _access(source: Qemu, context: Context) -> None:
 def _qemuargs(source: Qemu) -> None:
     for argument in source.qemuargs:
         words = [] if isinstance(argument, str) else list(argument)
-        if len(words) not in (1, 2) or not all(isinstance(word, str) for word in words):
+        if len(words) not in (1, 2) or not all(isinstance(word, str | Secret) for word in words):
             raise ConfigurationError(
                 f'qemuargs has {argument!r}: write ["-flag", "value"], or ["-flag"] alone'
             )
-        if not words[0].startswith("-") or words[0].startswith("--"):
-            raise ConfigurationError(f"qemuargs has {words[0]!r}: a flag begins with one dash")
-        if words[0] in _REFUSED:
-            raise ConfigurationError(f"qemuargs has {words[0]}: {_REFUSED[words[0]]}")
+        flag = words[0]
+        if isinstance(flag, Secret) or not flag.startswith("-") or flag.startswith("--"):
+            raise ConfigurationError(f"qemuargs has {flag!r}: a flag begins with one dash")
+        if flag in _REFUSED:
+            raise ConfigurationError(f"qemuargs has {flag}: {_REFUSED[flag]}")
     for flag, field in _NEEDED.items():
-        values = [value for name, *rest in source.qemuargs if name == flag for value in rest]
+        given = [rest for name, *rest in source.qemuargs if name == flag]
+        values = [reveal(value) for rest in given for value in rest]
         if field == "{ssh_port}" and source.ssh_host:
             continue  # nothing is forwarded
         if values and not any(field in value for value in values):

@@ -1,0 +1,78 @@
+"""The forms in which one text turns up in another: quoted, escaped, encoded."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import shlex
+import urllib.parse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_URL_SAFE = ("", "/", "!'()*", "/:?#[]@!$&'()*+,;=")
+"""What one or the other leaves as it is when it quotes for URLs."""
+
+
+def raw(text: str) -> bytes:
+    """In UTF-8; of what came in as bytes that are none, those bytes."""
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # half a character of UTF-16
+        return text.encode(errors="surrogatepass")
+
+
+def spelled(text: str) -> set[bytes]:
+    """As it is, and as shells, JSON, Python, URLs and HTML write it."""
+    quoted = {text, *_in_shell(text)}
+    forms = {
+        *quoted,
+        *(form for each in quoted for form in _in_literals(each)),
+        *_in_urls(text),
+        html.escape(text),
+        html.escape(text, quote=False),
+    }
+    return {raw(form) for form in forms}
+
+
+def encoded(text: str) -> set[bytes]:
+    """As it reads inside longer base64, wherever it begins there; unpadded.
+
+    Of a character that tells of the text's neighbours too, nothing is known: it is left out.
+    """
+    data = raw(text)
+    forms = {base64.b64encode(data).rstrip(b"=")}
+    for before in range(3):
+        whole = base64.b64encode(bytes(before) + data)
+        forms.add(whole[-(-8 * before // 6) : 8 * (before + len(data)) // 6])
+    return forms | {form.translate(bytes.maketrans(b"+/", b"-_")) for form in forms}
+
+
+def _in_shell(text: str) -> Iterator[str]:
+    once = shlex.quote(f" {text}")[2:-1]
+    yield once
+    yield shlex.quote(f" {once}")[2:-1]  # a command in a command
+    yield text.replace("'", "'\\''")  # as dash, bash and zsh trace
+    yield re.sub(r'(["$`\\])', r"\\\1", text)
+    yield re.sub(r"([^\w@%+=:,./-])", r"\\\1", text, flags=re.ASCII)  # printf %q
+
+
+def _in_literals(text: str) -> Iterator[str]:
+    for literal in (json.dumps(text), json.dumps(text, ensure_ascii=False)):
+        yield literal[1:-1]
+        yield literal[1:-1].replace("/", "\\/")
+    # Which quotes Python escapes depends on what else is in the string.
+    for literal in (repr(f'"{text}')[2:-1], repr(b'"' + raw(text))[3:-1]):
+        yield literal
+        yield literal.replace("\\'", "'")
+
+
+def _in_urls(text: str) -> Iterator[str]:
+    for safe in _URL_SAFE:
+        quoted = urllib.parse.quote(raw(text), safe=safe)
+        for form in (quoted, quoted.replace("%20", "+")):
+            yield form
+            yield re.sub("%..", lambda m: m[0].lower(), form)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from harness.errors import SourceError
 from harness.model import LocalDemand
+from harness.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -47,6 +49,11 @@ class Context:
     known_names: tuple[str, ...] = ()
     """What patterns may mean: names of the builds collected and of their sources, and the types
     of source that exist."""
+
+    @functools.cached_property
+    def stopwatch(self) -> Stopwatch:
+        """Times the build's stages; a source may time parts of its own (``base``, ``save``)."""
+        return Stopwatch(self.build, self.events)
 
 
 class Stream(Protocol):

@@ -56,6 +56,14 @@ class StageFinished(Event):
 
 
 @dataclass(frozen=True)
+class CallFinished(Event):
+    """A provisioning call: ``shell apt-get update``."""
+
+    call: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Output(Event):
     """A piece of what a machine printed; ``stream`` is command, stdout, stderr or console."""
 

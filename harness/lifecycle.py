@@ -25,7 +25,6 @@ from harness.events import (
     MachineKept,
     MachineLaunched,
     Notice,
-    StageFinished,
     TestFinished,
 )
 from harness.kept import Kept
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from harness.model import Image
     from harness.sources.base import Connection, Context, Instance, Source
 
-PROVISION_STAGES = ("boot", "connect", "provision")
+PROVISION_STAGES = ("base", "save", "boot", "connect", "provision")
 IMAGE_STAGES = ("seal", "capture", "verify")
 PATIENCE = 5.0
 """Seconds that a build function may go on when its run is stopped."""
@@ -97,7 +96,6 @@ class BuildRun:
         self.reason = ""
         self.machine: Machine | None = None
         self.host: assertions.Host | None = None
-        self.seconds: dict[str, float] = {}
         self._hold_on_failure = hold_on_failure
         self._keep_on_failure = keep_on_failure
         self._attached = attached
@@ -108,6 +106,11 @@ class BuildRun:
         self._sealing = False
         self._undo = contextlib.ExitStack()
         self._ending = threading.Lock()
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """How long each of its stages took."""
+        return self.context.stopwatch.seconds
 
     @property
     def machine_id(self) -> str:
@@ -157,9 +160,12 @@ class BuildRun:
 
     def report_tests(self) -> None:
         """Tell the readers what became of each of the build's tests."""
-        for nodeid, record in self.gate.results(self.machine_id).items():
+        records = self.gate.results(self.machine_id)
+        for nodeid, record in records.items():
             facts = (record.outcome, record.seconds, record.reason, record.flaky)
             self._emit(TestFinished(self.name, nodeid, *facts))
+        if any(record.phases for record in records.values()):
+            self.context.stopwatch.tell("test", sum(r.seconds for r in records.values()))
 
     def join(self) -> None:
         """Wait until the build is over, and all that it created gone.
@@ -364,15 +370,12 @@ class BuildRun:
     @contextlib.contextmanager
     def _stage(self, name: str) -> Iterator[None]:
         self._stage_now = name
-        started, failure = time.monotonic(), None
         try:
-            yield
-        except BaseException as error:
-            failure = str(error) or type(error).__name__
+            with self.context.stopwatch.stage(name):
+                yield
+        except BaseException:
             if self.error is None:
                 self.failed_stage = name
             raise
         finally:
             self._stage_now = ""
-            self.seconds[name] = time.monotonic() - started
-            self._emit(StageFinished(self.name, name, self.seconds[name], failure))

@@ -18,6 +18,7 @@ from harness.reboot import Lifeline
 from harness.secret import MASK, Secret
 from harness.shell_call import ShellCall, commands_or_script, exit_codes
 from harness.sources.base import LOCAL_FOLDER
+from harness.stopwatch import timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from harness.model import CommandResult
     from harness.provisioners.base import Provisioner
     from harness.sources.base import Commands, Connection, Context, Instance, Source
+    from harness.stopwatch import Stopwatch
 
 DEFAULT_TIMEOUT = 3600.0
 """Seconds that a provisioning call may take unless it says otherwise."""
@@ -71,9 +73,14 @@ class Machine:
         revive = functools.partial(source.revive, instance, context)
         self._lifeline = Lifeline(connection, revive, context)
 
+    @property
+    def stopwatch(self) -> Stopwatch:
+        return self.context.stopwatch
+
     def __repr__(self) -> str:
         return f"<Machine {self.context.build} {self.id}>"
 
+    @timed("commands", "script")
     def shell(
         self,
         *commands: str,
@@ -135,6 +142,7 @@ class Machine:
 
         return self.retry(attempt, retries)
 
+    @timed("command")
     def run(
         self,
         command: str,
@@ -172,6 +180,7 @@ class Machine:
             self.tell(f"$ {title}")
             return self._as(sudo).run(title, text=text, timeout=_seconds(timeout), on_output=take)
 
+    @timed("local")
     def put(
         self,
         local: str | Path,
@@ -200,6 +209,7 @@ class Machine:
         base = self.context.directory
         transfer.put(self._as(sudo), str(local), remote, base=base, timeout=_seconds(timeout))
 
+    @timed("remote")
     def write(
         self,
         content: str | bytes | Secret,
@@ -227,6 +237,7 @@ class Machine:
         self.tell(f"$ write {len(data)} bytes to {remote}")
         transfer.put_content(self._as(sudo), data, remote, mode=mode, timeout=_seconds(timeout))
 
+    @timed("remote")
     def get(
         self,
         remote: str,
@@ -263,6 +274,7 @@ class Machine:
         folder.mkdir(parents=True, mode=0o700)
         return self.connection.ssh_config(folder)
 
+    @timed()
     def reboot(self, *, timeout: float | str = REBOOT_TIMEOUT) -> None:
         """Reboot the machine, as root, and wait until it is back.
 
@@ -280,6 +292,7 @@ class Machine:
         seconds = duration.seconds("timeout", timeout)
         self._lifeline.reboot(users.target(True, self.source.ssh_username), seconds)
 
+    @timed("commands", "script")
     def local(
         self,
         *commands: str,

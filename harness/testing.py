@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-STAGES = ("boot", "connect", "seal", "stop", "capture", "publish", "destroy")
+BEFORE_BOOT = ("base", "save")
+"""Parts of a launch that are stages of their own, where they take any time."""
+STAGES = (*BEFORE_BOOT, "boot", "connect", "seal", "stop", "capture", "publish", "destroy")
 
 
 class Diary:
@@ -138,8 +140,8 @@ class FakeSource(Source):
 
     Args:
         name, params: as for every source.
-        seconds: how long a stage takes, by its name (boot, connect, seal, stop, capture, publish,
-            destroy); default 0.
+        seconds: how long a stage takes, by its name (base, save, boot, connect, seal, stop,
+            capture, publish, destroy); default 0.
         fails: stages that fail, with the message.
         demands: what a machine needs of this computer; default nothing.
         prints: what its console says; default: nothing.
@@ -175,6 +177,9 @@ class FakeSource(Source):
     def launch(self, context: Context) -> Instance:
         instance = FakeInstance(f"fake-{secrets.token_hex(4)}")
         context.journal.intend(Resource("instance", instance.id, self.type, context.build))
+        for part in (name for name in BEFORE_BOOT if name in self.seconds):
+            with context.stopwatch.stage(part):
+                self._stage(part, context)
         self._stage("boot", context)
         return instance
 

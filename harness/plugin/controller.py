@@ -42,7 +42,7 @@ class Shares:
     """A scheduler of xdist's that lets each worker run all that it has collected."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+        self.config = config  # pytest-rerunfailures asks for it
         self._collected = 0
         self._items = 0
         self._pending: dict[Node, dict[int, str]] = {}
@@ -71,7 +71,7 @@ class Shares:
         self._collected += 1
         self._items += len(collection)
         self._pending[node] = dict(enumerate(collection))
-        session: Any = self._config.pluginmanager.getplugin("session")
+        session: Any = self.config.pluginmanager.getplugin("session")
         session.testscollected = self._items
         node.send_runtest_all()  # for --setup-plan, where xdist's own loop runs
         node.shutdown()

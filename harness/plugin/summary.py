@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+NOTICED = 0.05
+"""Seconds from which a stage is named."""
+
 
 class Summary:
     """Registered where one session's builds are told: once, whoever ran them."""
@@ -36,7 +39,7 @@ class Summary:
             return
         terminalreporter.section("images")
         for entry in entries:
-            for line in _lines(entry):
+            for line in (*_lines(entry), *_times(entry)):
                 terminalreporter.write_line(f"{entry['build']}  {line}")
         terminalreporter.write_line(f"manifest: {manifest.PATH}")
 
@@ -57,3 +60,10 @@ def _lines(entry: dict[str, Any]) -> Iterator[str]:
     outcomes = Counter("flaky" if t.get("flaky") else t["outcome"] for t in entry["tests"])
     if named := [f"{n} {outcome}" for outcome, n in outcomes.items() if outcome != PASSED]:
         yield f"of {outcomes.total()} tests: {', '.join(named)}"
+
+
+def _times(entry: dict[str, Any]) -> Iterator[str]:
+    """Where the time went, as far as a person would notice it."""
+    stages = {name: taken for name, taken in entry["stages"].items() if taken >= NOTICED}
+    if stages:
+        yield ", ".join(f"{name} {taken:.1f} s" for name, taken in stages.items())

@@ -15,6 +15,7 @@ from filelock import FileLock
 from harness.events import (
     BuildFinished,
     BuildStarted,
+    CallFinished,
     Event,
     MachineKept,
     MachineLaunched,
@@ -57,6 +58,8 @@ class Manifest:
             entry["kept"] = event.login
         elif isinstance(event, StageFinished):
             entry["stages"][event.stage] = round(event.seconds, 3)
+        elif isinstance(event, CallFinished):
+            entry["calls"].append({"call": event.call, "seconds": round(event.seconds, 3)})
         elif isinstance(event, TestFinished):
             entry["tests"].append(_test(event))
         elif isinstance(event, BuildFinished):
@@ -73,6 +76,7 @@ class Manifest:
             "inputs": dict(event.inputs),
             "machine": None,
             "stages": {},
+            "calls": [],
             "tests": [],
             "image": None,
             "reason": "cut short: no image was taken",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness.errors import SourceError
 from harness.events import Notice
 from harness.model import LocalDemand
 from harness.secret import MASK, Secret, hidden, secrets_in
+from harness.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -65,6 +67,11 @@ class Context:
         if problem := self.events.masker.hide(secret):
             text = f"{name} {problem}, and is not masked where it appears"
             self.events.emit(Notice(self.build, text))
+
+    @functools.cached_property
+    def stopwatch(self) -> Stopwatch:
+        """Times the build's stages; a source may time parts of its own (``base``, ``save``)."""
+        return Stopwatch(self.build, self.events)
 
 
 class Stream(Protocol):

@@ -186,3 +186,56 @@ def test_a_session_without_builds_is_left_alone(project: Project) -> None:
     assert "images" not in result.stdout.str()
     assert not (project.path / "reports").exists()
     assert not (project.path / "state").exists()
+
+
+def test_the_manifest_and_the_summary_say_where_the_time_went(project: Project) -> None:
+    project.write(
+        """
+SECONDS = {"base": 0.4, "save": 0.3, "boot": 0.2, "connect": 0.1, "capture": 0.15}
+
+@harness.build(FakeSource(seconds=SECONDS))
+def web(machine):
+    machine.shell("apt-get update", "apt-get install nginx", sudo=True)
+    machine.write("a secret", "/etc/key")
+    machine.put(".", "/srv")
+    machine.run("echo " + 100 * "long ")
+    time.sleep(0.2)
+
+def test_a(web):
+    time.sleep(0.3)
+"""
+    )
+    result = project.run()
+    entry = project.manifest()["web.fake"]
+    stages = entry["stages"]
+    names = ["base", "save", "boot", "connect", "provision", "test", "seal", "capture", "destroy"]
+    assert list(stages) == names
+    assert stages["base"] >= 0.4
+    assert stages["save"] >= 0.3
+    assert stages["boot"] >= 0.2
+    assert stages["provision"] >= 0.2
+    assert stages["test"] >= 0.3
+    result.stdout.fnmatch_lines(
+        ["web.fake  base 0.* s, save 0.* s, boot 0.* s, connect 0.* s, provision *, capture 0.* s*"]
+    )
+    calls = [call["call"] for call in entry["calls"]]
+    assert calls[:3] == ["shell apt-get update", "write /etc/key", "put ."]
+    assert calls[3].startswith("run echo long long")
+    assert len(calls[3]) == 60
+    assert len(calls) == 4, "what the seal does is no call of the author's"
+
+
+def test_a_call_that_fails_is_timed_too(project: Project) -> None:
+    project.write(
+        """
+@harness.build(FakeSource(answers={"frobnicate": (1, "", "")}))
+def web(machine):
+    machine.shell("frobnicate")
+
+def test_a(web): pass
+"""
+    )
+    project.run()
+    entry = project.manifest()["web.fake"]
+    assert [call["call"] for call in entry["calls"]] == ["shell frobnicate"]
+    assert entry["calls"][0]["seconds"] >= 0

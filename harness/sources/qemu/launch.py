@@ -104,7 +104,8 @@ def runner(context: Context) -> ChildRunner:
 
 
 def _blueprint(source: Qemu, context: Context) -> Blueprint:
-    base = bases.resolve(source.base, source.base_checksum, context)
+    with context.stopwatch.stage("base"):
+        base = bases.resolve(source.base, source.base_checksum, context)
     files = media.collect(source.cd_files, source.cd_content, context.directory)
     return Blueprint(
         base,

@@ -8,6 +8,7 @@ may use it; what names a machine (its machine-id, say) the seal takes out of eve
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -150,12 +151,18 @@ class Warmer:
         if cache.recall(f"cold-{name}"):
             return None
         try:
-            cache.entry(state.directory, self.context.cancel, self._make)
+            with self._saving(state):
+                cache.entry(state.directory, self.context.cancel, self._make)
         except _CannotBeSavedError as error:
             cache.remember(f"cold-{name}", str(error))
             self._say(f"this machine cannot be saved, so each boots anew: {error}")
             return None
         return state
+
+    def _saving(self, state: State) -> contextlib.AbstractContextManager[None]:
+        """A stage of its own where there is something to save, or to wait for."""
+        there = state.directory.exists()
+        return contextlib.nullcontext() if there else self.context.stopwatch.stage("save")
 
     def _make(self, partial: Path) -> None:
         self._say("booting and saving the machine, once: later builds resume it")

@@ -38,6 +38,7 @@ class Kept:
         options: the source's, as they were.
         record: what the source needs to take the machine over.
         resources: what there is of it, newest first.
+        calls: the provisioning calls that it has had, as `harness.chain.Chain` records them.
         since: when it was kept, in seconds since 1970.
     """
 
@@ -48,6 +49,7 @@ class Kept:
     options: Mapping[str, Any]
     record: Mapping[str, Any]
     resources: Sequence[Resource]
+    calls: Sequence[Mapping[str, Any]] = ()
     since: float = field(default_factory=time.time)
 
     @property

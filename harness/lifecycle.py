@@ -16,6 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from harness import assertions, cloud_init, console, kept, seal, users
+from harness.chain import Chain
 from harness.definition import source_name
 from harness.errors import CancelledError, HarnessError
 from harness.events import (
@@ -99,6 +100,8 @@ class BuildRun:
         self._hold_on_failure = hold_on_failure
         self._keep_on_failure = keep_on_failure
         self._attached = attached
+        recorded = attached.calls if attached else ()
+        self._chain = Chain(recorded) if keep_on_failure or attached else None
         self._words: queue.SimpleQueue[Word] = queue.SimpleQueue()
         self._listener: Callable[[BuildRun], None] = lambda _: None
         self._thread: threading.Thread | None = None
@@ -246,13 +249,25 @@ class BuildRun:
     def _provision(
         self, instance: Instance, connection: Connection, arguments: Mapping[str, Any]
     ) -> None:
-        self.machine = Machine(instance, self.source, connection, self.context)
+        self.machine = Machine(instance, self.source, connection, self.context, self._chain)
         with self._stage("provision"):
             self.definition.function(self.machine, **arguments)
+            self._tell_of_the_record(instance)
             connection.renew()
         user = users.target(self.definition.sudo, self.source.ssh_username)
         reveal = functools.partial(self.context.reveal, "an argument of a test's command")
         self.host = assertions.host(connection, self.name, user, reveal)
+
+    def _tell_of_the_record(self, instance: Instance) -> None:
+        """Say what of an attached machine's provisioning was not repeated, and what stays of it."""
+        if self._attached is None or self._chain is None:
+            return
+        replayed, dropped = self._chain.replayed, self._chain.dropped
+        self._emit(MachineLaunched(self.name, instance.id, {"calls_replayed": replayed}))
+        text = f"{replayed} provisioning calls are as they were, and were not repeated"
+        if dropped:
+            text += f"; what {dropped} others did that are changed or gone is still on the machine"
+        self._emit(Notice(self.name, text))
 
     def _seal(self, instance: Instance) -> None:
         assert self.machine is not None
@@ -308,6 +323,7 @@ class BuildRun:
                 options=self.source.options(),
                 record=self.source.keep(machine.instance, context),
                 resources=context.journal.outstanding(self.name),
+                calls=self._chain.record if self._chain else (),
             )
             keeping.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
             machine.connection.ssh_config(keeping.folder)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from harness import cache, duration, patterns, retry, transfer, users
 from harness import script as scripts
+from harness.chain import chained
 from harness.errors import ConfigurationError, HarnessError
 from harness.events import Output
 from harness.local_call import LocalCall
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from harness.chain import Chain
     from harness.model import CommandResult
     from harness.provisioners.base import Provisioner
     from harness.sources.base import Commands, Connection, Context, Instance, Source
@@ -62,7 +64,12 @@ class Machine:
     """
 
     def __init__(
-        self, instance: Instance, source: Source, connection: Connection, context: Context
+        self,
+        instance: Instance,
+        source: Source,
+        connection: Connection,
+        context: Context,
+        chain: Chain | None = None,
     ) -> None:
         self.id = instance.id
         self.instance = instance
@@ -70,8 +77,14 @@ class Machine:
         self.params = source.params
         self.connection = connection
         self.context = context
+        self.chain = chain
         revive = functools.partial(source.revive, instance, context)
         self._lifeline = Lifeline(connection, revive, context)
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths of local files start: the folder of the build's file."""
+        return self.context.directory
 
     @property
     def stopwatch(self) -> Stopwatch:
@@ -81,6 +94,7 @@ class Machine:
         return f"<Machine {self.context.build} {self.id}>"
 
     @timed("commands", "script")
+    @chained("script")
     def shell(
         self,
         *commands: str,
@@ -143,6 +157,7 @@ class Machine:
         return self.retry(attempt, retries)
 
     @timed("command")
+    @chained()
     def run(
         self,
         command: str,
@@ -181,6 +196,7 @@ class Machine:
             return self._as(sudo).run(title, text=text, timeout=_seconds(timeout), on_output=take)
 
     @timed("local")
+    @chained("local")
     def put(
         self,
         local: str | Path,
@@ -210,6 +226,7 @@ class Machine:
         transfer.put(self._as(sudo), str(local), remote, base=base, timeout=_seconds(timeout))
 
     @timed("remote")
+    @chained()
     def write(
         self,
         content: str | bytes | Secret,
@@ -275,6 +292,7 @@ class Machine:
         return self.connection.ssh_config(folder)
 
     @timed()
+    @chained()
     def reboot(self, *, timeout: float | str = REBOOT_TIMEOUT) -> None:
         """Reboot the machine, as root, and wait until it is back.
 
@@ -293,6 +311,7 @@ class Machine:
         self._lifeline.reboot(users.target(True, self.source.ssh_username), seconds)
 
     @timed("commands", "script")
+    @chained("script")
     def local(
         self,
         *commands: str,

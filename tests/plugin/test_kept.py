@@ -104,6 +104,40 @@ def test_a_kept_machine_is_tested_anew_and_becomes_the_image(project: Project) -
     assert not list(journal.directory().glob("*"))
 
 
+def test_only_what_is_new_or_changed_is_repeated(project: Project) -> None:
+    (project.path / "site").mkdir()
+    page = project.path / "site" / "index.html"
+    page.write_text("one")
+    before = (
+        "machine.shell('first', env={'A': 'b'}); machine.put('site/', '/srv'); "
+        "note('run ' + machine.run('second').stdout); machine.shell('third')"
+    )
+    options = ("-s", "--only", "web.fake")
+
+    def said(function: str, *more: str, test: bool = False) -> list[str]:
+        write(project, function=function, test=str(test))
+        text = project.run(*options, *more).stdout.str()
+        return [w for w in ("first", "put site", "second", "third", "4th") if f"$ {w}" in text]
+
+    assert said(before, "--on-error=keep") == ["first", "put site", "second", "third"]
+    assert said(before, "--attach=web.fake") == []
+    assert said(before + "; machine.shell('4th')", "--attach=web.fake") == ["4th"]
+    page.write_text("two")
+    assert said(before, "--attach=web.fake") == ["put site", "second", "third"]
+    page.chmod(0o600)
+    assert said(before, "--attach=web.fake") == ["put site", "second", "third"]
+    changed = before.replace("'b'", "'c'")
+    assert said(changed, "--attach=web.fake") == ["first", "put site", "second", "third"]
+    failing = changed.replace("'third'", "'fails'")
+    failed = failing.replace("machine.shell('fails')", "machine.shell('fails'); 1 / 0")
+    assert said(failed, "--attach=web.fake") == []
+    (machine,) = kept.find()
+    assert len(machine.calls) == 4
+    assert said(changed, "--attach=web.fake", test=True) == ["third"]
+    assert project.manifest()["web.fake"]["inputs"]["calls_replayed"] == 3
+    assert project.diary().count("run ") == 8, "an answer comes from the record too"
+
+
 def test_an_attached_machine_that_fails_goes_where_that_is_asked_for(project: Project) -> None:
     write(project, test="False")
     project.run("--on-error=keep", "--only", "web.fake")

@@ -156,7 +156,7 @@ def measured(command: list[str], work: Path) -> Cost:
         seconds = time.monotonic() - started
         output.seek(0)
         if status:
-            sys.exit(f"{' '.join(command)} failed:\n{output.read()}")
+            sys.exit(f"{' '.join(command)} failed:\n{output.read()[-2000:]}")
     return Cost(seconds, gauge.stop())
 
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import environment
 from harness.errors import CancelledError, CommandTimeoutError
 from harness.model import CommandResult
 
@@ -74,7 +75,7 @@ def run(
         if timeout is not None and deadline is not None and time.monotonic() > deadline:
             raise CommandTimeoutError(name, timeout, result(-1))
 
-    everything = {**os.environ, **(environ or {}), _MARK: mark}
+    everything = {**environment.snapshot(), **(environ or {}), _MARK: mark}
     with _child(argv, cwd, everything, pass_fds) as child:
         for stream, data in _output(child, check):
             streams[stream] += data

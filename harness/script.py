@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness import environment
 from harness.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -94,9 +96,16 @@ def interpreter(script: bytes) -> list[str]:
     return words if first.startswith(b"#!") and words else ["/bin/sh", "-e"]
 
 
+@functools.lru_cache(maxsize=1000)  # every build's seal has the same
 def _stands_alone(command: str) -> bool:
     if "<<" in command or command.rstrip(" \t").endswith("\\"):
         return False
     text = command.encode(errors="surrogateescape")
-    check = subprocess.run(["/bin/sh", "-n"], input=text, capture_output=True, check=False)
+    check = subprocess.run(
+        ["/bin/sh", "-n"],
+        input=text,
+        capture_output=True,
+        check=False,
+        env=environment.snapshot(),
+    )
     return check.returncode == 0

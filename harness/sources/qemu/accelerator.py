@@ -9,7 +9,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from harness import cache
+from harness import cache, environment
 from harness.errors import ConfigurationError
 from harness.events import Notice
 from harness.sources.qemu.capabilities import PROGRAM
@@ -112,7 +112,13 @@ def _candidate() -> str:
 
 def host(accelerator: str) -> str:
     """A name for this host with this accelerator; another kernel, CPU or QEMU makes another."""
-    version = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
+    version = subprocess.run(
+        [PROGRAM, "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment.snapshot(),
+    )
     facts = [platform.release(), platform.machine(), _cpu(), version.stdout]
     return f"{accelerator}-{hashlib.sha256('|'.join(facts).encode()).hexdigest()[:16]}"
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from harness import environment
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -111,4 +113,6 @@ def _first_line(path: Path) -> str:
 
 
 def _output(*argv: str) -> str:
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        argv, check=True, capture_output=True, text=True, env=environment.snapshot()
+    ).stdout

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 
+from harness import environment
+
 PROGRAM = "qemu-system-x86_64"
 WINDOWS = ("gtk", "sdl", "cocoa")
 """The kinds of windows that QEMU can open, the best first."""
@@ -42,5 +44,11 @@ def window() -> str | None:
 
 
 def _help(option: str) -> str:
-    answer = subprocess.run([PROGRAM, option, "help"], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [PROGRAM, option, "help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment.snapshot(),
+    )
     return answer.stdout

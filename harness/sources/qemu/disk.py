@@ -7,6 +7,7 @@ import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+from harness import environment
 from harness.errors import ConfigurationError, SourceError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def info(path: Path) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
+        env=environment.snapshot(),
     )
     if answer.returncode:
         raise SourceError(f"qemu-img cannot read {path}: {answer.stderr.strip()}")

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import environment
 from harness.errors import SourceError
 
 if TYPE_CHECKING:
@@ -91,7 +92,11 @@ def _commands() -> Iterator[tuple[int, str]]:
     proc = Path("/proc")
     if not (proc / "self" / "cmdline").exists():  # not Linux
         listing = subprocess.run(
-            ["ps", "-axo", "pid=,command="], capture_output=True, text=True, check=True
+            ["ps", "-axo", "pid=,command="],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment.snapshot(),
         )
         for line in listing.stdout.splitlines():
             pid, _, command = line.strip().partition(" ")

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from harness import environment
 from harness.console import Watch
 from harness.errors import SourceError
 from harness.sources.qemu import command, qmp
@@ -144,6 +145,7 @@ class VirtualMachine:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=environment.snapshot(),
                 pass_fds=[self._monitor.theirs.fileno()],
                 # Away from the terminal: Ctrl-C is for us, who shut it down in order.
                 start_new_session=True,

@@ -7,12 +7,16 @@ from pathlib import Path
 
 from harness.model import LocalDemand
 
+MACHINE_CORES_PER_CORE = 2
 _MIB = 1 << 20
 
 
 def capacity() -> LocalDemand:
-    """The memory that is free now, and the cores that this process may use."""
-    return LocalDemand(_free_memory() // _MIB, _cores())
+    """The memory that is free now, and as many cores as machines may have between them.
+
+    A machine that boots, or is tested, waits half of its time for something else.
+    """
+    return LocalDemand(_free_memory() // _MIB, _cores() * MACHINE_CORES_PER_CORE)
 
 
 def _cores() -> int:

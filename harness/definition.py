@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from harness.assertions import Host
 
 ATTRIBUTE = "__harness_build__"
+ALL = "__harness_builds__"
+"""In a module: every build that it has made, though another may have taken its name since."""
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _NOT_CALLED = (
     inspect.isgeneratorfunction,
@@ -32,7 +34,7 @@ _NOT_CALLED = (
 class Machines(Protocol):
     """Whoever runs the builds of a session: hands a test the host of its machine."""
 
-    def host(self, build: str) -> Host: ...
+    def host(self, build: str, definition: BuildDefinition) -> Host: ...
 
 
 MACHINES = pytest.StashKey[Machines]()
@@ -94,7 +96,7 @@ class BuildDefinition:
         machines = request.config.stash.get(MACHINES, None)
         if machines is None:
             pytest.skip("no machine is booted by --setup-only")
-        return machines.host(self.build_name(request.param))
+        return machines.host(self.build_name(request.param), self)
 
     def build_name(self, source: Source) -> str:
         return f"{self.name}.{source_name(source)}"
@@ -220,6 +222,7 @@ def build(
             scope="module", params=sources, ids=source_name, name=definition.name
         )(fixture)
         setattr(made, ATTRIBUTE, definition)
+        function.__globals__.setdefault(ALL, []).append(definition)
         return made
 
     return decorate

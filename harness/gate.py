@@ -117,6 +117,11 @@ class Gate:
         self.way_out = f" (pytest {whole!r} runs them all)" if whole else ""
         self._untested = untested
         self._records: dict[tuple[str, str], TestRecord] = {}
+        self._vetoes: dict[str, None] = {}
+
+    def veto(self, nodeid: str) -> None:
+        """A test beside the build's own has failed, which may have wanted its machine."""
+        self._vetoes[nodeid] = None
 
     def record(self, machine_id: str, nodeid: str, phase: Phase) -> None:
         self._records.setdefault((machine_id, nodeid), TestRecord()).phases.append(phase)
@@ -128,7 +133,8 @@ class Gate:
     def has_failed(self, machine_id: str) -> bool:
         """Whether a test failed on this machine, or skipped itself."""
         results = self.results(machine_id).values()
-        return any(r.outcome in (FAILED, SKIPPED) and not r.excused for r in results)
+        failed = any(r.outcome in (FAILED, SKIPPED) and not r.excused for r in results)
+        return failed or bool(self._vetoes)
 
     def refusal(self, machine_id: str) -> str:
         """Why there can be no image of this machine; empty: every test passed on it."""
@@ -142,6 +148,8 @@ class Gate:
             )
             if (clause := _clause(outcome, words, results))
         ]
+        if self._vetoes:
+            clauses.append(f"{', '.join(map(_short, self._vetoes))} of its module failed")
         if clauses:
             # A way out only where nothing is wrong but that tests were left out.
             way_out = "" if self.has_failed(machine_id) else self.way_out
@@ -160,7 +168,11 @@ def _clause(outcome: str, words: str, results: dict[str, TestRecord]) -> str:
     named = [t for t, r in results.items() if r.outcome == outcome and not r.excused]
     if not named:
         return ""
-    short = [t.partition("::")[2] or t for t in named[:NAMED]]
+    short = [_short(nodeid) for nodeid in named[:NAMED]]
     more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
     total = f"{len(named)} of {len(results)} test{'s' if len(results) != 1 else ''}"
     return f"{total} {words} ({', '.join(short)}{more})"
+
+
+def _short(nodeid: str) -> str:
+    return nodeid.partition("::")[2] or nodeid

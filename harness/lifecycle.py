@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from harness.sources.base import Connection, Context, Instance, Source
 
 PROVISION_STAGES = ("base", "save", "boot", "connect", "provision")
-IMAGE_STAGES = ("seal", "capture", "verify")
+IMAGE_STAGES = ("seal", "capture", "verify", "publish")
 PATIENCE = 5.0
 """Seconds that a build function may go on when its run is stopped."""
 
@@ -281,7 +281,8 @@ class BuildRun:
             self.source.stop(instance, connection, self.context)
             candidate = self.source.capture(instance, self.context)
         # Here a verify stage will boot the candidate before anybody can see it.
-        return self.source.publish(candidate, self.context)
+        with self._stage("publish"):
+            return self.source.publish(candidate, self.context)
 
     def _read_console(self, instance: Instance) -> bytes:
         try:
@@ -361,9 +362,10 @@ class BuildRun:
     def _why_no_image(self) -> str:
         if isinstance(self.error, CancelledError):
             return "the run was stopped: no image was taken"
-        if self.host and self.error:
+        if self.error:
             line = next(iter(str(self.error).splitlines()), type(self.error).__name__)
-            return f"{self.failed_stage} failed ({line}): no image was taken"
+            verb = "was skipped" if type(self.error).__name__ == "Skipped" else "failed"
+            return f"{self.failed_stage} {verb} ({line}): no image was taken"
         return "not provisioned: no image was taken"
 
     def _begin(self) -> None:

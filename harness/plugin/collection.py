@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.definition import BuildDefinition, definition_of, source_name
+from harness.definition import ALL, BuildDefinition, definition_of, source_name
 from harness.errors import ConfigurationError
 from harness.plugin import checks, only, tree, worker
 from harness.plugin.items import (
@@ -79,6 +79,8 @@ class BuildFile(pytest.File):
         for problem in _in_classes(names.values(), self.path):
             raise self.CollectError(problem)
         definitions = {id(d): d for v in names.values() if (d := definition_of(v))}.values()
+        for problem in _hidden(names.get(ALL, ()), definitions, self.path):
+            raise self.CollectError(problem)
         if not definitions:
             return []
         if worker.is_worker(self.config) and worker.identity(self.config) is None:
@@ -145,6 +147,7 @@ class BuildFile(pytest.File):
                     f"build whose sealed machine it is about ({', '.join(definitions)})"
                 )
             yield from _wide_fixtures(item, definitions)
+            yield from _without_parameters(item, definitions.keys() - set(used))
 
 
 class Build(pytest.Collector):
@@ -251,6 +254,20 @@ def _problems(definitions: Iterable[BuildDefinition], path: Path) -> Iterator[st
         yield from (f"{path}: {problem}" for problem in definition.problems())
 
 
+def _hidden(
+    made: Iterable[BuildDefinition], found: Iterable[BuildDefinition], path: Path
+) -> Iterator[str]:
+    """Builds whose names the module has given to something else."""
+    seen = {id(definition) for definition in found}
+    for definition in made:
+        if id(definition) not in seen and "." not in definition.function.__qualname__:
+            line = definition.function.__code__.co_firstlineno
+            yield (
+                f"{path}:{line}: the build {definition.name!r} is hidden by what takes its name "
+                "further down: rename one of the two"
+            )
+
+
 def _in_classes(values: Iterable[object], path: Path) -> Iterator[str]:
     for value in values:
         if not isinstance(value, type):
@@ -293,6 +310,17 @@ def _sealed_problems(definition: BuildDefinition, tests: Iterable[pytest.Item]) 
             yield (
                 f"{item.nodeid} is marked sealed, and the build {definition.name!r} has "
                 "seal=False: leave out one of the two"
+            )
+
+
+def _without_parameters(item: pytest.Item, builds: Iterable[str]) -> Iterator[str]:
+    """Builds that a test needs and cannot have, since pytest does not parametrize it."""
+    info = getattr(item, "_fixtureinfo", None)
+    for name in sorted(set(builds) & set(info.names_closure if info else ())):
+        if name not in getattr(getattr(item, "callspec", None), "params", {}):
+            yield (
+                f"{item.nodeid} needs the build {name!r} and cannot have it, as tests of a "
+                "unittest.TestCase cannot: write a function, or a class without that base"
             )
 
 

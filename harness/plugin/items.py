@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from bdb import BdbQuit
 from enum import IntEnum
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -12,6 +15,8 @@ from harness.errors import CommandError, CommandTimeoutError, HarnessError
 from harness.reports import log
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.lifecycle import BuildRun
 
 BUILD = pytest.StashKey[str]()
@@ -29,13 +34,16 @@ class Position(IntEnum):
     IMAGE = 3
 
 
-class NoImage(Exception):  # noqa: N818 - a verdict, not a fault
-    """Why an image item fails: shown as this sentence alone."""
+class NoImage(BdbQuit):
+    """Why an image item fails: shown as this sentence alone, and nothing for --pdb to look at."""
 
 
 # pytest offers the class as an attribute of a function, where no type checker finds it.
-class NoMachine(pytest.fail.Exception):  # type: ignore[name-defined,misc]
-    """Why a test of a build without a machine was not run."""
+class NoMachine(pytest.fail.Exception, BdbQuit):  # type: ignore[name-defined,misc]
+    """Why a test of a build without a machine was not run; --pdb has stopped where it failed."""
+
+    def __init__(self, reason: str) -> None:
+        pytest.fail.Exception.__init__(self, reason, pytrace=False)
 
 
 class StageItem(pytest.Item):
@@ -78,7 +86,7 @@ class ProvisionItem(StageItem):
         run = self.stash[RUN]
         if run.error is not None:
             run.error_shown = True
-            raise run.error
+            raise run.error.with_traceback(_up_to_their_code(run, run.error))
 
     def seconds(self) -> float:
         from harness.lifecycle import PROVISION_STAGES
@@ -96,6 +104,8 @@ class ImageItem(StageItem):
     def runtest(self) -> None:
         run = self.stash[RUN]
         if run.image is None:
+            if isinstance(run.error, pytest.skip.Exception):
+                raise run.error  # the author's word: there is nothing to build here
             if run.error is not None and not run.error_shown:
                 run.error_shown = True
                 raise run.error
@@ -137,16 +147,35 @@ def failure_text(run: BuildRun, error: BaseException) -> str:
     lines = [f"{run.name}: {run.failed_stage} failed{_where(run, error)}"]
     command = isinstance(error, (CommandError, CommandTimeoutError))
     lines += [f"{'$ ' if command else ''}{error}", *getattr(error, "__notes__", [])]
-    lines.append(f"log: {log.relative_path(run.name)}")
+    lines.append(f"log: {os.path.relpath(run.context.root / log.relative_path(run.name))}")
     return "\n".join(lines)
 
 
 def _where(run: BuildRun, error: BaseException) -> str:
     """The last line of the user's own file on the way to the error."""
-    line, traceback = None, error.__traceback__
+    lines = [link.tb_lineno for link in _links(error) if _is_theirs(run, link)]
+    return f" at {os.path.relpath(run.definition.file)}:{lines[-1]}" if lines else ""
+
+
+def _up_to_their_code(run: BuildRun, error: BaseException) -> TracebackType | None:
+    """The way to an error of ours, as far as the user's own file: --pdb stops there."""
+    links = list(_links(error))
+    while isinstance(error, HarnessError) and links and not _is_theirs(run, links[-1]):
+        links.pop()
+    if not links:
+        return error.__traceback__
+    short: TracebackType | None = None
+    for link in reversed(links):
+        short = TracebackType(short, link.tb_frame, link.tb_lasti, link.tb_lineno)
+    return short
+
+
+def _links(error: BaseException) -> Iterator[TracebackType]:
+    traceback = error.__traceback__
     while traceback is not None:
-        code = traceback.tb_frame.f_code
-        if Path(code.co_filename).resolve() == run.definition.file:
-            line = traceback.tb_lineno
+        yield traceback
         traceback = traceback.tb_next
-    return f" at {run.definition.file.name}:{line}" if line else ""
+
+
+def _is_theirs(run: BuildRun, link: TracebackType) -> bool:
+    return Path(link.tb_frame.f_code.co_filename).resolve() == run.definition.file

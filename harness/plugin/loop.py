@@ -36,8 +36,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     from harness.plugin import junit
     from harness.plugin.session import BuildSession
 
-    known = session.config.stash[BUILDS]
-    builds = [known[name] for name in names]
+    known = session.config.stash.get(BUILDS, {})  # without those that could not be collected
+    builds = [known[name] for name in names if name in known]
     signals = Signals()
     with (
         signals.handled(),
@@ -65,8 +65,10 @@ class Loop:
         self._signals = signals
         self._groups: dict[str | None, list[pytest.Item]] = {}
         for item in session.items:
-            self._groups.setdefault(item.stash.get(BUILD, None), []).append(item)
+            name = item.stash.get(BUILD, None)
+            self._groups.setdefault(name if name in builds.runs else None, []).append(item)
         self._current: pytest.Item | None = None
+        self._left = len(session.items)
         builds.adopt(session.items)
         # The next item whenever the real one is not known yet: only the session's fixtures stay.
         self._boundary = Boundary.from_parent(session, name="boundary", nodeid="boundary")
@@ -141,8 +143,11 @@ class Loop:
     def _run_items(self, items: Sequence[pytest.Item]) -> None:
         for item, after in itertools.pairwise([*items, self._boundary]):
             self._current = item
+            self._left -= 1
             self._signals.listen()
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            # With the last of all, whichever it turns out to be, the session's fixtures end too.
+            nextitem = after if self._left else None
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
             if self._session.shouldfail:
                 raise self._session.Failed(self._session.shouldfail)
             if self._session.shouldstop:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from harness.lifecycle import BuildRun
     from harness.masking import Masker
 
+BESIDE = "harness_beside"
+"""The attribute of a report that has the module of a test of no build."""
 REACHED = pytest.StashKey[bool]()
 """Whether a test got past its skip marks: a skip from then on is its own decision."""
 
@@ -44,12 +46,15 @@ class Results:
             vars(report).update(harness_build=build, harness_excused=_excused(item, call, report))
             if call.excinfo is not None and isinstance(call.excinfo.value, NoMachine):
                 report.longrepr = self._no_machine(self._runs[build], call.excinfo.value)
+        else:
+            vars(report)[BESIDE] = str(item.path.resolve())
         masked.mask(report, self._masker)  # before anybody has seen it
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         build = getattr(report, "harness_build", None)
         if build is None:
+            self._beside(report)
             return
         run = self._runs[build]
         assert report.when is not None
@@ -62,6 +67,13 @@ class Results:
             expected_failure=hasattr(report, "wasxfail"),
         )
         run.gate.record(run.machine_id, report.nodeid, phase)
+
+    def _beside(self, report: pytest.TestReport) -> None:
+        """A test of no build: one that fails beside a build may have meant its machine."""
+        module = getattr(report, BESIDE, None)
+        for run in self._runs.values():
+            if report.failed and str(run.definition.file) == module:
+                run.gate.veto(report.nodeid)
 
     def _no_machine(self, run: BuildRun, error: NoMachine) -> str:
         if run.error is None or run.error_shown:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 import time
 from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from harness import journal, reaper
+from harness import cache, journal, reaper
 from harness.cancel import CancelToken
-from harness.definition import MACHINES, Machines
+from harness.definition import MACHINES, BuildDefinition, Machines
 from harness.errors import HarnessError
 from harness.events import Dispatcher, Notice
 from harness.gate import Gate
@@ -45,6 +46,7 @@ class BuildSession:
         """``readers`` of events, beside those that every session has."""
         self.config = config
         self._readers = readers
+        _require_folders(config)
         attached = {b.name: attaching.attached(config, b) for b in builds}
         self.run_id, self.started = worker.identity(config) or new_identity()
         self.cancel = CancelToken()
@@ -88,13 +90,17 @@ class BuildSession:
         self.scheduler.close()
         self.journal.close()
 
-    def host(self, build: str) -> Host:
+    def host(self, build: str, definition: BuildDefinition) -> Host:
         """What the build's fixture is in tests."""
-        run = self.runs[build]
+        run = self.runs.get(build)
+        if run is None or run.definition is not definition:
+            raise NoMachine(f"not run: {build} could not be collected")
+        if isinstance(run.error, pytest.skip.Exception):
+            raise run.error
         if run.host is None:
-            raise NoMachine(f"not run: {run.name} was not provisioned", pytrace=False)
+            raise NoMachine(f"not run: {run.name} was not provisioned")
         if run.error is not None:
-            raise NoMachine(f"not run: {run.name} was not sealed", pytrace=False)
+            raise NoMachine(f"not run: {run.name} was not sealed")
         return run.host
 
     def adopt(self, items: list[pytest.Item]) -> None:
@@ -156,3 +162,25 @@ def new_identity() -> tuple[str, int]:
     started = int(time.time())
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(started))
     return f"{stamp}-{secrets.token_hex(3)}", started
+
+
+def _require_folders(config: pytest.Config) -> None:
+    """Refuse to begin where nothing could be written down.
+
+    Raises:
+        UsageError: it names the folder, and the way out.
+    """
+    ways = {
+        config.rootpath / manifest.PATH: "reports go there; --rootdir names another place",
+        journal.directory() / "any": "what a run makes is noted there; set XDG_STATE_HOME",
+        cache.directory() / "any": "bases and machines are kept there; set XDG_CACHE_HOME",
+    }
+    for path, way_out in ways.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+        except OSError as error:
+            raise pytest.UsageError(
+                f"{path.parent} cannot be written to ({error.strerror}): {way_out}"
+            ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ class Summary:
         for entry in entries:
             for line in (*_lines(entry), *_times(entry)):
                 terminalreporter.write_line(f"{entry['build']}  {line}")
-        terminalreporter.write_line(f"manifest: {manifest.PATH}")
+        terminalreporter.write_line(f"manifest: {os.path.relpath(self._root / manifest.PATH)}")
 
 
 def _lines(entry: dict[str, Any]) -> Iterator[str]:

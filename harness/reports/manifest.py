@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 
 VERSION = 1
 PATH = "reports/manifest.json"
+PAUSE = 0.5
+"""Seconds between two writings, while there is more to come."""
 
 
 class Manifest:
-    """Written anew, atomically, each time a build starts or finishes.
+    """Written anew, atomically, as things happen, and once more when the last build is over.
 
     Several processes may write the builds of one run: each leaves those of the others.
     """
@@ -43,13 +46,24 @@ class Manifest:
         self._run_id = run_id
         self._started = datetime.fromtimestamp(started, UTC).isoformat()
         self._builds: dict[str, dict[str, Any]] = {}
+        self._unfinished: set[str] = set()
+        self._next_write = 0.0
 
     def __call__(self, event: Event) -> None:
+        if not self._note(event):
+            return
+        if not self._unfinished or time.monotonic() >= self._next_write:
+            self._write()
+            self._next_write = time.monotonic() + PAUSE
+
+    def _note(self, event: Event) -> bool:
+        """Whether there is something new to write."""
         if isinstance(event, BuildStarted):
             self._builds[event.build] = self._entry(event)
-            self._write()
+            self._unfinished.add(event.build)
+            return True
         if event.build not in self._builds:
-            return
+            return False
         entry = self._builds[event.build]
         if isinstance(event, MachineLaunched):
             entry["machine"] = event.machine_id
@@ -65,7 +79,10 @@ class Manifest:
         elif isinstance(event, BuildFinished):
             entry["image"] = event.image.as_dict() if event.image else None
             entry["reason"] = event.reason
-            self._write()
+            self._unfinished.discard(event.build)
+        else:
+            return False
+        return True
 
     def _entry(self, event: BuildStarted) -> dict[str, Any]:
         file = os.path.relpath(event.file, self._root)

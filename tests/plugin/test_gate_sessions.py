@@ -56,6 +56,10 @@ def before_summary(result: pytest.RunResult) -> str:
         ("@pytest.mark.skip\ndef test_a(web): pass", "none of its 1 tests passed"),
         ("def test_a(): pass", "no test uses the build"),
         (
+            "def test_a(web): pass\ndef test_b(request): request.getfixturevalue('web')",
+            "test_b of its module failed",
+        ),
+        (
             "@pytest.mark.skipif(False, reason='')\ndef test_a(web): pytest.skip('self')\n"
             "def test_b(web): pass",
             "1 of 2 tests skipped itself",
@@ -209,7 +213,7 @@ def test_two(web): pass
     )
     assert text.count("cannot frob") == 1
     assert text.count("not run: web.fake was not provisioned") >= 2
-    assert "web.fake: not provisioned: no image was taken" in text
+    assert "web.fake: provision failed (frobnicate --hard): no image was taken" in text
     assert "line 29\n" not in text
     assert "lifecycle.py" not in text
     assert project.diary()[-1] == "web.fake destroy"
@@ -283,3 +287,68 @@ def test_a_mark_that_does_not_hold_excuses_nothing(project: Project) -> None:
     )
     assert project.run().ret == 1
     assert not image_was_taken(project)
+
+
+def test_a_build_function_may_say_that_there_is_nothing_to_build(project: Project) -> None:
+    project.write(
+        """
+@harness.build(FakeSource())
+def web(machine): pytest.skip("not on Tuesdays")
+def test_one(web): pass
+"""
+    )
+    result = project.run()
+    assert result.ret == 0
+    result.assert_outcomes(skipped=3)
+    assert "provision was skipped (not on Tuesdays)" in result.stdout.str()
+
+
+def test_a_session_fixture_that_fails_in_the_end_fails_the_run(project: Project) -> None:
+    project.write(
+        """
+@pytest.fixture(scope="session")
+def other():
+    yield
+    raise RuntimeError("it cannot be put away")
+
+@harness.build(FakeSource(diary=DIARY))
+def web(machine): pass
+def test_one(web, other): pass
+"""
+    )
+    for arguments in ((), ("-n", "2")):
+        result = project.run(*arguments)
+        assert result.ret == 1
+        result.assert_outcomes(passed=3, errors=1)
+        assert "it cannot be put away" in result.stdout.str()
+        assert "web.fake  image-of-fake" in result.stdout.str()
+
+
+def test_what_cannot_be_written_to_is_told_before_anything_starts(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(WEB)
+    (project.path / "reports").write_text("a file")
+    (project.path / "state").write_text("a file")
+    for sentence in ("reports go there", "what a run makes is noted there"):
+        result = project.run()
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert f"cannot be written to (File exists): {sentence}" in result.stderr.str() or (
+            f"cannot be written to (Not a directory): {sentence}" in result.stderr.str()
+        )
+        assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
+        (project.path / "reports").unlink(missing_ok=True)
+        monkeypatch.setenv("XDG_STATE_HOME", str(project.path / "state"))
+    assert not (project.path / "diary.txt").exists()
+
+
+def test_a_test_never_runs_on_another_builds_machine(project: Project) -> None:
+    build_web = "@harness.build(FakeSource(){})\ndef web(machine): pass\ndef test_a(web): pass"
+    project.write(build_web.format(", tests=['nowhere.py']"), "test_broken")
+    result = project.run("--continue-on-collection-errors")
+    assert result.ret != 0
+    assert "INTERNALERROR" not in result.stdout.str()
+    project.write(build_web.format(""), "test_good")
+    result = project.run("--continue-on-collection-errors")
+    result.stdout.fnmatch_lines(["*not run: web.fake could not be collected*"])
+    assert image_was_taken(project)

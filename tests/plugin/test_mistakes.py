@@ -82,6 +82,17 @@ BUILD = "@harness.build(FakeSource())\ndef {name}(machine): pass\n"
             "test_y is marked sealed and uses no build: take the fixture of the build",
         ),
         (
+            "import unittest\n@harness.build(FakeSource())\ndef web(machine): pass\n"
+            "@pytest.mark.usefixtures('web')\nclass TestX(unittest.TestCase):\n"
+            "    def test_x(self): pass",
+            "test_x needs the build 'web' and cannot have it, as tests of a unittest.TestCase",
+        ),
+        (
+            "@harness.build(FakeSource())\ndef web(machine): pass\n"
+            "@harness.build(FakeSource())\ndef web(machine): pass\ndef test_x(web): pass",
+            "the build 'web' is hidden by what takes its name further down",
+        ),
+        (
             "class TestWeb:\n"
             "    @harness.build(FakeSource())\n    def web(machine): pass\n"
             "    def test_x(self, web): pass",

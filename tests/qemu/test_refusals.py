@@ -70,7 +70,8 @@ def test_reasons_for_no_image(vm_project: VmProject) -> None:
         "no image was taken",
         "two.failing-teardown": "1 of 1 test failed "
         "(test_before_the_teardown[failing-teardown]): no image was taken",
-        "three.failing-provisioning": "not provisioned: no image was taken",
+        "three.failing-provisioning": "provision failed "
+        "(cp /no/such/file /tmp): no image was taken",
         "four.good": "",
     }
     assert "this ran" not in result.stdout.str()

@@ -168,6 +168,7 @@ class Machine:
 
         Raises:
             CommandTimeoutError: the timeout has passed.
+            CommandError: sudo refused; whatever the command itself answers is no error.
             DisconnectedError: the connection went away.
             ConfigurationError: there are more or fewer ``%s`` than ``args``.
         """
@@ -290,7 +291,7 @@ class Machine:
         """
         self.tell("$ reboot")
         seconds = duration.seconds("timeout", timeout)
-        self._lifeline.reboot(users.target(True, self.source.ssh_username), seconds)
+        self._lifeline.reboot(self._as(True), seconds)
 
     @timed("commands", "script")
     def local(
@@ -412,7 +413,7 @@ class Machine:
             raise
 
     def _as(self, wanted: bool | str) -> Commands:
-        return users.commands(self.connection, users.target(wanted, self.source.ssh_username))
+        return users.commands(self.connection, wanted, self.source.ssh_username)
 
 
 def _seconds(timeout: float | str | None) -> float | None:

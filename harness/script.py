@@ -22,6 +22,11 @@ _TRAP = """trap '[ "$?" = 0 ] || echo "$harness_step" >{report}' EXIT"""
 BESIDE = '"$0.step"'
 """Where it is written by default: beside the script."""
 
+_CD = """cd {cwd} 2>/dev/null || {{
+  why='does not exist'; [ ! -e {cwd} ] || why='is no folder that may be entered'
+  printf 'cwd=%s %s on the machine\\n' {shown} "$why" >&2; exit 1
+}}"""
+
 
 @dataclass(frozen=True)
 class Script:
@@ -84,7 +89,9 @@ def prelude(env: Mapping[str, str] | None, cwd: str | None) -> list[str]:
                 "letters, digits and _ only, no digit first"
             )
     lines = [f"export {name}={shlex.quote(str(value))}" for name, value in (env or {}).items()]
-    return [*lines, f"cd {shlex.quote(cwd)}"] if cwd else lines
+    return (
+        [*lines, _CD.format(cwd=shlex.quote(cwd), shown=shlex.quote(repr(cwd)))] if cwd else lines
+    )
 
 
 def interpreter(script: bytes) -> list[str]:

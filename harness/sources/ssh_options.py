@@ -44,7 +44,8 @@ class SshOptions:
         ssh_certificate_file: the certificate for that key.
         ssh_agent_auth: use the keys of the agent at ``SSH_AUTH_SOCK``.
         ssh_pty: give provisioning commands a terminal, as a ``requiretty`` of sudo wants. All that
-            they print is then stdout. Copying files and tests' commands have none.
+            they print is then stdout, and what is copied to the machine lies in /var/tmp first.
+            Of tests' commands those have one that begin with sudo.
         ssh_timeout: for the first login after the start, default 300.
         ssh_handshake_attempts: how often the server may answer without letting us in; default 0,
             as often as there is time for.

@@ -15,6 +15,7 @@ from harness.events import Output
 from harness.local_call import LocalCall
 from harness.model import Resource
 from harness.reboot import Lifeline
+from harness.remote_script import Leftovers
 from harness.secret import MASK, Secret
 from harness.shell_call import ShellCall, commands_or_script, exit_codes
 from harness.sources.base import LOCAL_FOLDER
@@ -59,6 +60,7 @@ class Machine:
         source: the source it comes from; ``machine.source.type`` tells clouds apart.
         params: the source's ``params``.
         context: the build's name, folders, events and cancel token, for provisioners.
+        leftovers: removes files from the machine though its connection is gone, for provisioners.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Machine:
         self.context = context
         revive = functools.partial(source.revive, instance, context)
         self._lifeline = Lifeline(connection, revive, context)
+        self.leftovers = Leftovers()
 
     @property
     def stopwatch(self) -> Stopwatch:
@@ -138,7 +141,7 @@ class Machine:
 
         def attempt() -> CommandResult:
             with self._output() as take:
-                return call.run(self._as(sudo), self._lifeline, take)
+                return call.run(self._as(sudo), self._lifeline, self.leftovers, take)
 
         return self.retry(attempt, retries)
 
@@ -413,6 +416,7 @@ class Machine:
             raise
 
     def _as(self, wanted: bool | str) -> Commands:
+        self.leftovers.settle()
         return users.commands(self.connection, wanted, self.source.ssh_username)
 
 

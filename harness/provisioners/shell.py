@@ -89,7 +89,7 @@ class Shell(Scripts):
             machine.write(content, path, mode=0o755, timeout=self.timeout_seconds)
             self._shell(machine, command)
         finally:
-            remote_script.remove(machine.connection, shlex.quote(path))
+            machine.leftovers.remove(machine.connection, shlex.quote(path))
 
     def _shell(
         self,

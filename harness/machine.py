@@ -42,6 +42,10 @@ class Machine:
     """A booted instance with a connection.
 
     Every ``timeout=`` is a number of seconds, or a text such as ``"90s"`` and ``"1h30m"``.
+    What has no ``timeout=`` has a deadline too: cloud-init 600 s after the first login and after a
+    reboot, a later login 60 s, a command of a test (``host.run``) 300 s, the seal 3600 s. The first
+    login has the source's ``ssh_timeout``.
+
     ``sudo=`` means the same in every call: True is root, a name is that user, and nothing changes
     for somebody who is that user already. It needs sudo on the machine, without a password.
     Values of ``env=`` may be a `harness.Secret`: they are masked in all that the run shows, and
@@ -317,7 +321,8 @@ class Machine:
             env: environment variables to set beside this process's.
             cwd: where to start; a relative path starts at the folder of the build's file, and that
                 is the default.
-            timeout: seconds until everything the call started is ended; default 3600, None: never.
+            timeout: seconds until everything the call started is ended, 2 s after SIGINT at the
+                latest; default 3600, None: never.
             valid_exit_codes: what counts as success; default 0 alone.
 
         Returns:

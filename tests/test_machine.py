@@ -330,6 +330,16 @@ def test_local_is_stopped_with_all_that_it_started(
     assert all(eventually_gone(pid) for pid in found)
 
 
+def test_local_at_its_deadline_does_not_wait_for_the_deaf(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(local_process, "END_SECONDS", 1e9)  # what a stopped run has
+    deaf = f"trap '' INT TERM; echo $$ >{tmp_path}/pid; while :; do sleep 0.1; done"
+    with pytest.raises(CommandTimeoutError):
+        machine.local(deaf, timeout=0.5)
+    assert eventually_gone((tmp_path / "pid").read_text())
+
+
 def test_what_a_killed_run_left_running_is_found(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     local_process.run(

@@ -28,6 +28,9 @@ HIGHEST_PORT = 65535
 class SshOptions:
     """How a machine is reached by SSH. All times are in seconds.
 
+    After the first login cloud-init, where the machine has it, gets 600 s to be done. Later logins
+    (when provisioning is done, after a disconnection) have 60 s each.
+
     Without ``ssh_private_key_file``, ``ssh_password`` and ``ssh_agent_auth`` a temporary key is
     made for the machine, put into it, and taken out of its image. What these name is tried in the
     order agent, key, password; the base must know it already, and the image keeps it.

@@ -63,7 +63,10 @@ def machine_on(
     if log is not None:
         events.subscribe(log)
     journal = Journal(directory / "journal" / "run.jsonl")
-    context = Context("web.fake", "run", 0, directory, directory, journal, cancel, events)
+    known = ("web.fake", "web.other", "db.fake", "fake", "other")
+    context = Context(
+        "web.fake", "run", 0, directory, directory, journal, cancel, events, known_names=known
+    )
     endpoint = dataclasses.replace(server.endpoint, **login)
     source = FakeSource(ssh_username=endpoint.username)
     connection = ssh.connect(endpoint, timeout=20, cancelled=cancel.is_set)

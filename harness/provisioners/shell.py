@@ -47,6 +47,11 @@ class Shell(Scripts):
     """
 
     type: ClassVar[str] = "shell"
+    instead: ClassVar[Mapping[str, str]] = {
+        "start_retry_timeout": "max_retries tries again; leave it out",
+        "skip_clean": "what was uploaded is always removed; leave it out",
+        "binary": "scripts are sent as they are, and Windows line ends refused; leave it out",
+    }
 
     execute_command: str = ""
     inline_shebang: str = ""

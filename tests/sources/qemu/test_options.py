@@ -34,7 +34,10 @@ pytestmark = pytest.mark.skipif(
         ({"cpus": 0}, "cpus=0: write a whole number, at least 1, at most 255"),
         ({"cpus": 5000}, "cpus=5000: write a whole number, at least 1, at most 255"),
         ({"headless": "no"}, "headless='no': write True or False"),
-        ({"user_data": b"secret"}, "^user_data is of type bytes: write a text or a harness.Secret$"),
+        (
+            {"user_data": b"secret"},
+            "^user_data is of type bytes: write a text or a harness.Secret$",
+        ),
         ({"cd_content": ["x"]}, "cd_content is of type list: write a dict"),
         ({"cd_files": "site"}, "cd_files='site': write a list .each entry a text or a path"),
         ({"disk_size": "1M"}, "disk_size='1M': no base fits into that; at least 64 MiB"),

@@ -176,6 +176,8 @@ def build(
         seal: what is removed from the machine before its image is taken (`harness.Seal`).
             Default: everything that building leaves; False: nothing.
 
+    In tests each command (``host.run``) may take 300 seconds.
+
     Raises:
         ConfigurationError: at collection, in a sentence, where a build cannot work.
 

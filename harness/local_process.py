@@ -29,6 +29,8 @@ LINGER_SECONDS = 5.0
 """After which it is done even if that daemon goes on printing."""
 END_SECONDS = 10.0
 """What a program has for its own cleaning after each polite signal: mmdebstrap, say, unmounts."""
+DEADLINE_END_SECONDS = 1.0
+"""The same at its deadline: whoever set one does not want to wait on."""
 _MARK = "HARNESS_PROCESS"
 
 
@@ -53,7 +55,7 @@ def run(
         name: what messages call it; default: ``argv``.
         cwd: where it starts; default: here.
         environ: added to this process's environment.
-        timeout: seconds until it is ended with all that it started; None: never.
+        timeout: seconds until it is ended with all that it started, at most 2 s later; None: never.
         pass_fds: open files that it inherits.
         mark: what `kill_marked` finds it by; none by default.
 
@@ -110,8 +112,11 @@ def _child(
     with child:  # closes the pipes and waits
         try:
             yield child
+        except CommandTimeoutError:
+            _end(child, environ[_MARK], DEADLINE_END_SECONDS)
+            raise
         except BaseException:
-            _end(child, environ[_MARK])
+            _end(child, environ[_MARK], END_SECONDS)
             raise
 
 
@@ -148,14 +153,14 @@ def _selector(child: subprocess.Popen[bytes]) -> selectors.BaseSelector:
     return selector
 
 
-def _end(child: subprocess.Popen[bytes], mark: str) -> None:
+def _end(child: subprocess.Popen[bytes], mark: str, patience: float) -> None:
     """Ask the whole session to end, and kill what has not ended in time.
 
     First as a terminal's Ctrl-C asks: fakeroot's daemon is in a session of its own, and only on
     that signal does fakeroot end it.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
-        deadline = time.monotonic() + END_SECONDS
+        deadline = time.monotonic() + patience
         _signal(child, number)
         # The pipes must not fill up meanwhile, or the child could not finish its last words.
         with contextlib.suppress(TimeoutError):

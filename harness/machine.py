@@ -16,6 +16,7 @@ from harness.events import Output
 from harness.local_call import LocalCall
 from harness.model import Resource
 from harness.reboot import Lifeline
+from harness.remote_script import Leftovers
 from harness.secret import MASK, Secret
 from harness.shell_call import ShellCall, commands_or_script, exit_codes
 from harness.sources.base import LOCAL_FOLDER
@@ -43,6 +44,10 @@ class Machine:
     """A booted instance with a connection.
 
     Every ``timeout=`` is a number of seconds, or a text such as ``"90s"`` and ``"1h30m"``.
+    What has no ``timeout=`` has a deadline too: cloud-init 600 s after the first login and after a
+    reboot, a later login 60 s, a command of a test (``host.run``) 300 s, the seal 3600 s. The first
+    login has the source's ``ssh_timeout``.
+
     ``sudo=`` means the same in every call: True is root, a name is that user, and nothing changes
     for somebody who is that user already. It needs sudo on the machine, without a password.
     Values of ``env=`` may be a `harness.Secret`: they are masked in all that the run shows, and
@@ -61,6 +66,7 @@ class Machine:
         source: the source it comes from; ``machine.source.type`` tells clouds apart.
         params: the source's ``params``.
         context: the build's name, folders, events and cancel token, for provisioners.
+        leftovers: removes files from the machine though its connection is gone, for provisioners.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class Machine:
         self.chain = chain
         revive = functools.partial(source.revive, instance, context)
         self._lifeline = Lifeline(connection, revive, context)
+        self.leftovers = Leftovers()
 
     @property
     def folder(self) -> Path:
@@ -152,7 +159,7 @@ class Machine:
 
         def attempt() -> CommandResult:
             with self._output() as take:
-                return call.run(self._as(sudo), self._lifeline, take)
+                return call.run(self._as(sudo), self._lifeline, self.leftovers, take)
 
         return self.retry(attempt, retries)
 
@@ -183,6 +190,7 @@ class Machine:
 
         Raises:
             CommandTimeoutError: the timeout has passed.
+            CommandError: sudo refused; whatever the command itself answers is no error.
             DisconnectedError: the connection went away.
             ConfigurationError: there are more or fewer ``%s`` than ``args``.
         """
@@ -308,7 +316,7 @@ class Machine:
         """
         self.tell("$ reboot")
         seconds = duration.seconds("timeout", timeout)
-        self._lifeline.reboot(users.target(True, self.source.ssh_username), seconds)
+        self._lifeline.reboot(self._as(True), seconds)
 
     @timed("commands", "script")
     @chained("script")
@@ -332,7 +340,8 @@ class Machine:
             env: environment variables to set beside this process's.
             cwd: where to start; a relative path starts at the folder of the build's file, and that
                 is the default.
-            timeout: seconds until everything the call started is ended; default 3600, None: never.
+            timeout: seconds until everything the call started is ended, 2 s after SIGINT at the
+                latest; default 3600, None: never.
             valid_exit_codes: what counts as success; default 0 alone.
 
         Returns:
@@ -431,7 +440,8 @@ class Machine:
             raise
 
     def _as(self, wanted: bool | str) -> Commands:
-        return users.commands(self.connection, users.target(wanted, self.source.ssh_username))
+        self.leftovers.settle()
+        return users.commands(self.connection, wanted, self.source.ssh_username)
 
 
 def _seconds(timeout: float | str | None) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from harness import cloud_init, users
+from harness import cloud_init
 from harness.errors import (
     CommandError,
     CommandTimeoutError,
@@ -18,7 +18,7 @@ from harness.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.sources.base import Connection, Context
+    from harness.sources.base import Commands, Connection, Context
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 REBOOT = "systemctl reboot || reboot || shutdown -r now"
@@ -50,8 +50,8 @@ class Lifeline:
         self._revive = revive
         self._context = context
 
-    def reboot(self, user: str, timeout: float) -> None:
-        """Reboot and wait until the machine is back; ``user`` is who may, empty for the login's.
+    def reboot(self, root: Commands, timeout: float) -> None:
+        """Reboot and wait until the machine is back; ``root`` runs commands of who may do so.
 
         Raises:
             RebootError: it is not back in time.
@@ -63,7 +63,7 @@ class Lifeline:
             raise ConfigurationError(
                 f"{self._context.build}: a reboot can be proved on Linux only: no {BOOT_ID}"
             )
-        self._send_down(user)
+        self._send_down(root)
         self._follow(before, deadline, must_reboot=True)
 
     def boot_id(self) -> str:
@@ -89,9 +89,9 @@ class Lifeline:
         if self._connection.lost:
             self._connection.renew(alive=self._revive)
 
-    def _send_down(self, user: str) -> None:
+    def _send_down(self, root: Commands) -> None:
         try:
-            result = users.commands(self._connection, user).run(REBOOT, timeout=QUERY_TIMEOUT)
+            result = root.run(REBOOT, timeout=QUERY_TIMEOUT)
         except (DisconnectedError, CommandTimeoutError):
             return  # it went before it could answer
         if 0 < result.exit_status < 128:  # noqa: PLR2004 - above, a signal of the shutdown's

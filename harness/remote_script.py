@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from typing import TYPE_CHECKING
 
-from harness.errors import CommandError, HarnessError
+from harness.errors import CommandError, DisconnectedError, HarnessError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -23,18 +22,35 @@ def temporary() -> str:
     return f"/tmp/harness-{secrets.token_hex(8)}"  # noqa: S108 - unguessable, and made 0600
 
 
-def remove(commands: Commands, *paths: str) -> None:
-    """Best effort: where the connection is gone or the run is stopped, so is the machine."""
-    with contextlib.suppress(HarnessError):
-        commands.run(f"rm -f {' '.join(paths)}", timeout=QUERY_TIMEOUT)
+class Leftovers:
+    """Removes files of ours from one machine: at once, or when its connection is back."""
+
+    def __init__(self) -> None:
+        self._owed: list[tuple[Commands, tuple[str, ...]]] = []
+
+    def remove(self, commands: Commands, *paths: str) -> None:
+        """Best effort: what else may go wrong has been told, or ends the machine."""
+        try:
+            commands.run(f"rm -f {' '.join(paths)}", timeout=QUERY_TIMEOUT)
+        except DisconnectedError:
+            self._owed.append((commands, paths))
+        except HarnessError:
+            pass
+
+    def settle(self) -> None:
+        """Try again what could not be done."""
+        owed, self._owed = self._owed, []
+        for commands, paths in owed:
+            self.remove(commands, *paths)
 
 
 class RemoteScript:
-    """Runs once; `close` removes what is left of it, when the machine can be reached again."""
+    """Runs once; `close` removes what is left of it."""
 
-    def __init__(self, commands: Commands, script: Script) -> None:
+    def __init__(self, commands: Commands, script: Script, leftovers: Leftovers) -> None:
         self._commands = commands
         self._script = script
+        self._leftovers = leftovers
         self._path = temporary()
         self._there = True
 
@@ -65,7 +81,7 @@ class RemoteScript:
 
     def close(self) -> None:
         if self._there:
-            remove(self._commands, self._path, f"{self._path}.step")
+            self._leftovers.remove(self._commands, self._path, f"{self._path}.step")
 
     def _failed_step(self) -> str:
         command = f"cat {self._path}.step 2>/dev/null"

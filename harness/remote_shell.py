@@ -26,6 +26,8 @@ GRACE = 5.0
 
 DIRECTORIES = '/dev/shm /run "${XDG_RUNTIME_DIR:-/tmp}" /tmp /var/tmp "$HOME"'  # noqa: S108 - mktemp
 """Where files of ours may go, for a shell's ``for``: what a reboot empties comes first."""
+ON_DISK = '/var/tmp /tmp "$HOME"'  # noqa: S108 - mktemp
+"""Where large ones may."""
 
 # The login shell parses this line, and it may be csh or fish: one line, no backslash, no quote.
 # IFS ends in the newline that could not be written here. Both streams say the token, so that
@@ -109,7 +111,10 @@ LONG = 32 * 1024
 
 _PLACE = """
 for at in @directories; do
-  file=$(mktemp "$at/harness.XXXXXXXXXX" 2>/dev/null) && { cat >"$file" && echo "$file"; exit; }
+  file=$(mktemp "$at/harness.XXXXXXXXXX" 2>/dev/null) || continue
+  cat >"$file" && echo "$file" && exit
+  rm -f "$file"
+  exit 1
 done
 exit 1
 """
@@ -165,9 +170,12 @@ def request(token: str, command: str) -> bytes:
     )
 
 
-def place_script() -> str:
-    """A script that puts its standard input into a temporary file and says the file's name."""
-    return _PLACE.replace("@directories", DIRECTORIES)
+def place_script(*, bulk: bool = False) -> str:
+    """A script that puts its standard input into a temporary file and says the file's name.
+
+    ``bulk``: it may be too large for a file system in memory.
+    """
+    return _PLACE.replace("@directories", ON_DISK if bulk else DIRECTORIES)
 
 
 def run_file(path: str) -> str:

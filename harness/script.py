@@ -24,6 +24,15 @@ _TRAP = """trap '[ "$?" = 0 ] || echo "$harness_step" >{report}' EXIT"""
 BESIDE = '"$0.step"'
 """Where it is written by default: beside the script."""
 
+_SHELL = ("/bin/sh", "-e")
+_NEEDED = """command -v {name} >/dev/null || {{
+  printf '%s: its #! line names %s, which is not there\\n' {title} {name} >&2; exit 127
+}}"""
+_CD = """cd {cwd} 2>/dev/null || {{
+  why='does not exist'; [ ! -e {cwd} ] || why='is no folder that may be entered'
+  printf 'cwd=%s %s on the machine\\n' {shown} "$why" >&2; exit 1
+}}"""
+
 
 @dataclass(frozen=True)
 class Script:
@@ -62,19 +71,31 @@ def of_file(
     content: bytes, title: str, path: str, env: Mapping[str, str] | None, cwd: str | None
 ) -> Script:
     """A script that runs the script file which lies at ``path`` on the machine."""
-    run = shlex.join(["exec", *interpreter(content), path])
-    return Script("\n".join([*prelude(env, cwd), run, ""]), title)
+    words = interpreter(content)
+    checks = [
+        _NEEDED.format(name=shlex.quote(name), title=shlex.quote(title))
+        for name in _programs(words)
+    ]
+    run = shlex.join(["exec", *words, path])
+    return Script("\n".join([*prelude(env, cwd), *checks, run, ""]), title)
 
 
 def content(path: Path) -> bytes:
     """A script file's text.
 
     Raises:
-        ConfigurationError: there is no such file.
+        ConfigurationError: there is no such file, or its lines end as on Windows.
     """
     if not path.is_file():
         raise ConfigurationError(f"script {path} does not exist or is no file")
-    return path.read_bytes()
+    text = path.read_bytes()
+    if text.partition(b"\n")[0].endswith(b"\r"):
+        raise ConfigurationError(
+            f"script {path}: its lines end as on Windows (CRLF), which no shell understands: "
+            f"convert it with `sed -i 's/\\r$//' {path}`; where git makes them so, "
+            f"put the line `{path.name} text eol=lf` into .gitattributes"
+        )
+    return text
 
 
 def prelude(env: Mapping[str, str] | None, cwd: str | None) -> list[str]:
@@ -86,14 +107,24 @@ def prelude(env: Mapping[str, str] | None, cwd: str | None) -> list[str]:
                 "letters, digits and _ only, no digit first"
             )
     lines = [f"export {name}={shlex.quote(str(value))}" for name, value in (env or {}).items()]
-    return [*lines, f"cd {shlex.quote(cwd)}"] if cwd else lines
+    return (
+        [*lines, _CD.format(cwd=shlex.quote(cwd), shown=shlex.quote(repr(cwd)))] if cwd else lines
+    )
 
 
 def interpreter(script: bytes) -> list[str]:
     """What runs a script file: its ``#!`` line, split as the kernel does, or `/bin/sh -e`."""
     first = script.split(b"\n", 1)[0]
     words = first[2:].decode(errors="replace").strip().split(None, 1)
-    return words if first.startswith(b"#!") and words else ["/bin/sh", "-e"]
+    return words if first.startswith(b"#!") and words else [*_SHELL]
+
+
+def _programs(words: list[str]) -> list[str]:
+    """What a ``#!`` line needs: its program, and what ``env`` is to find; nothing for our own."""
+    found = words[:1]
+    if words[0].endswith("/env") and words[1:] and "=" not in words[1]:
+        found += [word for word in words[1].split() if not word.startswith("-")][:1]
+    return [name for name in found if name != _SHELL[0]]
 
 
 @functools.lru_cache(maxsize=1000)  # every build's seal has the same

@@ -128,6 +128,8 @@ class Seal:
     An account that the harness's own seed made for ``ssh_username`` stays, since provisioning may
     have worked in its home: it has no password, and without its key nobody can log in.
 
+    All of it may take 3600 seconds.
+
     Args:
         keep: steps to leave out, by name.
         also: shell commands of yours, run as root before the steps.

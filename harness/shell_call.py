@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.reboot import Lifeline
+    from harness.remote_script import Leftovers
     from harness.script import Script
     from harness.sources.base import Commands
 
@@ -37,23 +38,30 @@ class ShellCall:
     expect_disconnect: bool
 
     def run(
-        self, machine: Commands, lifeline: Lifeline, tell: Callable[[str, bytes], None]
+        self,
+        machine: Commands,
+        lifeline: Lifeline,
+        leftovers: Leftovers,
+        tell: Callable[[str, bytes], None],
     ) -> CommandResult:
         with contextlib.ExitStack() as undo:
-            made = self._script(machine, undo)
-            remote = undo.enter_context(contextlib.closing(RemoteScript(machine, made)))
+            made = self._script(machine, leftovers, undo)
+            remote = RemoteScript(machine, made, leftovers)
+            undo.callback(remote.close)
             for line in made.title.splitlines():
                 tell("command", f"$ {line}\n".encode())
             if self.expect_disconnect:
                 return self._until_back(remote, made, lifeline, tell)
             return self._once(remote, tell)
 
-    def _script(self, machine: Commands, undo: contextlib.ExitStack) -> Script:
+    def _script(
+        self, machine: Commands, leftovers: Leftovers, undo: contextlib.ExitStack
+    ) -> Script:
         if self.script is None:
             return script.of_commands(self.commands, self.env, self.cwd)
         content = script.content(self.script)
         remote = remote_script.temporary()
-        undo.callback(remote_script.remove, machine, remote)
+        undo.callback(leftovers.remove, machine, remote)
         transfer.put(machine, str(self.script), remote, base=self.script, timeout=self.timeout)
         return script.of_file(content, f"script {self.script}", remote, self.env, self.cwd)
 

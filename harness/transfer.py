@@ -53,9 +53,22 @@ mv -f "$temporary" "$target"
 
 _PUT_FOLDER = 'mkdir -p "$target" && exec tar -x -p -o -f - -C "$target"'
 
+# A terminal gets no archive from tar. In /proc and /sys a file's size is known when it is read.
 _GET = """
-if [ -d "$path" ]; then exec tar -c -f - -C "$path" .
-elif [ -e "$path" ]; then exec tar -c -h -f - -C "$parent" "./$name"
+send() {
+  [ -t 1 ] || { tar -c -f - "$@"; return; }
+  exec 4>&1
+  return "$({ { tar -c -f - "$@" 3>&- 4>&-; echo $? >&3; } | cat >&4; } 3>&1)"
+}
+case $(readlink -f "$path")/ in /proc/*|/sys/*) sized= ;; *) sized=1 ;; esac
+if [ -d "$path" ] && [ ! "$sized" ]; then
+  echo "$path: of /proc and /sys only single files can be got" >&2; exit 1
+elif [ -d "$path" ]; then send -C "$path" .
+elif [ -f "$path" ] && { [ ! "$sized" ] || [ ! -s "$path" ]; }; then
+  copy=$(mktemp -d "${TMPDIR:-/tmp}/harness.XXXXXXXXXX") || exit 1
+  trap 'rm -rf "$copy"' EXIT
+  cp -p "$path" "$copy/file" && send -C "$copy" ./file
+elif [ -e "$path" ]; then send -h -C "$parent" "./$name"
 else echo "$path: no such file or directory" >&2; exit 1
 fi
 """
@@ -164,7 +177,7 @@ def get(
     with connection.stream(what, text=values + _GET, timeout=timeout) as source:
         damage: tarfile.TarError | None = None
         try:
-            target.unpack(source)
+            target.unpack(source, lambda: _require(source.finish(), what))
         except tarfile.TarError as error:
             damage = error  # what the machine says is the better reason
         except HarnessError:
@@ -262,7 +275,8 @@ class _Target:
         self._into = local.endswith("/") or self.path.is_dir()
         self._name = remote.rstrip("/").rpartition("/")[2]
 
-    def unpack(self, source: Source) -> None:
+    def unpack(self, source: Source, require: Callable[[], None]) -> None:
+        """Write what comes; a file takes its name only after ``require`` did not raise."""
         with _Archive.open(fileobj=cast("IO[bytes]", source), mode="r|") as tar:
             first = tar.next()
             if first is None:
@@ -270,9 +284,11 @@ class _Target:
             if first.isdir():
                 self._unpack_folder(tar)
             else:
-                self._unpack_file(tar, first)
+                self._unpack_file(tar, first, require)
 
-    def _unpack_file(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    def _unpack_file(
+        self, tar: tarfile.TarFile, member: tarfile.TarInfo, require: Callable[[], None]
+    ) -> None:
         content = tar.extractfile(member)
         if content is None:
             raise TransferError(f"get: {member.name} is no regular file")
@@ -288,6 +304,7 @@ class _Target:
             written = Path(file.name)
             written.chmod(member.mode & 0o777)
             os.utime(written, (member.mtime, member.mtime))
+            require()
             written.replace(target)
 
     def _unpack_folder(self, tar: tarfile.TarFile) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
-from typing import TYPE_CHECKING
+import dataclasses
+from typing import TYPE_CHECKING, Any
 
 from harness import ssh
 from harness.cancel import CancelToken
@@ -52,16 +52,24 @@ class Log:
 
 @contextlib.contextmanager
 def machine_on(
-    server: Sshd, directory: Path, cancel: CancelToken, log: Log | None = None
+    server: Sshd,
+    directory: Path,
+    cancel: CancelToken,
+    log: Log | None = None,
+    **login: Any,
 ) -> Iterator[Machine]:
-    """A machine whose build's file lies in ``directory``."""
+    """A machine whose build's file lies in ``directory``; ``login`` changes its endpoint."""
     events = Dispatcher()
     if log is not None:
         events.subscribe(log)
     journal = Journal(directory / "journal" / "run.jsonl")
-    context = Context("web.fake", "run", 0, directory, directory, journal, cancel, events)
-    source = FakeSource(ssh_username=getpass.getuser())
-    connection = ssh.connect(server.endpoint, timeout=20, cancelled=cancel.is_set)
+    known = ("web.fake", "web.other", "db.fake", "fake", "other")
+    context = Context(
+        "web.fake", "run", 0, directory, directory, journal, cancel, events, known_names=known
+    )
+    endpoint = dataclasses.replace(server.endpoint, **login)
+    source = FakeSource(ssh_username=endpoint.username)
+    connection = ssh.connect(endpoint, timeout=20, cancelled=cancel.is_set)
     try:
         yield Machine(FakeInstance("fake-1"), source, connection, context)
         assert journal.outstanding() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -66,22 +67,28 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud_init, "wait", lambda *_: None)
 
 
-def files_of_ours() -> set[str]:
-    return {name for name in os.listdir("/tmp") if name.startswith("harness-")}  # noqa: PTH208
+def files_of_ours(mark: object) -> list[Path]:
+    """Those with the mark in their text: other tests have theirs there too."""
+    found = []
+    for file in Path("/tmp").glob("harness-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if str(mark) in file.read_text():
+                found.append(file)
+    return found
 
 
 # shell
 
 
-def test_exit_codes_that_count_as_success(machine: Machine) -> None:
-    before = files_of_ours()
-    result = machine.shell("echo so far", "exit 3", "echo never", valid_exit_codes=(0, 3))
+def test_exit_codes_that_count_as_success(machine: Machine, tmp_path: Path) -> None:
+    env = {"MARK": str(tmp_path)}
+    result = machine.shell("echo so far", "exit 3", "echo never", valid_exit_codes=(0, 3), env=env)
     assert (result.exit_status, result.stdout) == (3, "so far\n")
     with pytest.raises(CommandError, match=r"^exit 4\nexit status 4\n"):
-        machine.shell("exit 4", valid_exit_codes=(0, 3))
+        machine.shell("exit 4", valid_exit_codes=(0, 3), env=env)
     with pytest.raises(CommandError, match=r"^true\nexit status 0"):
-        machine.shell("true", valid_exit_codes=(1,))
-    assert files_of_ours() == before
+        machine.shell("true", valid_exit_codes=(1,), env=env)
+    assert files_of_ours(tmp_path) == []
 
 
 def test_retries_pause_longer_each_time_and_the_last_error_counts(
@@ -109,6 +116,27 @@ def test_a_retry_logs_in_again(machine: Machine, tmp_path: Path) -> None:
     assert machine.shell(once, "echo done", retries=1).stdout == "done\n"
 
 
+@pytest.mark.parametrize("as_file", [False, True])
+def test_what_a_cut_attempt_left_goes_when_the_connection_is_back(
+    machine: Machine, tmp_path: Path, *, as_file: bool
+) -> None:
+    commands = f"[ -e {tmp_path}/cut ] && exit; touch {tmp_path}/cut; {CUT_THE_CONNECTION}; sleep 9"
+    (tmp_path / "cut.sh").write_text(commands)
+    env = {"SECRET": str(tmp_path)}
+    if as_file:
+        machine.shell(script="cut.sh", env=env, retries=1)
+    else:
+        machine.shell(commands, env=env, retries=1)
+    assert files_of_ours(tmp_path) == []
+    (tmp_path / "cut").unlink()
+    with pytest.raises(DisconnectedError):
+        machine.shell(commands, env={"SECRET": str(tmp_path)})
+    assert files_of_ours(tmp_path) != []
+    machine.connection.renew()
+    machine.run("true")
+    assert files_of_ours(tmp_path) == []
+
+
 def test_a_pause_before_leaves_the_timeout_alone(machine: Machine, cancel: Impatient) -> None:
     with pytest.raises(CommandTimeoutError, match=r"^echo begun\nsleep 60\nkilled: not done"):
         machine.shell("echo begun", "sleep 60", pause_before=5, timeout=0.5)
@@ -123,8 +151,7 @@ def test_a_lost_connection_is_an_error_that_names_the_command(machine: Machine) 
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("as_file", [False, True])
 def test_an_expected_disconnection(machine: Machine, tmp_path: Path, *, as_file: bool) -> None:
-    before = files_of_ours()
-    commands = f"echo begun\n{CUT_THE_CONNECTION}\nsleep 60"
+    commands = f": {tmp_path}; echo begun\n{CUT_THE_CONNECTION}\nsleep 60"
     (tmp_path / "cut.sh").write_text(commands)
     if as_file:
         result = machine.shell(script="cut.sh", expect_disconnect=True)
@@ -132,7 +159,7 @@ def test_an_expected_disconnection(machine: Machine, tmp_path: Path, *, as_file:
         result = machine.shell(commands, expect_disconnect=True)
     assert result.exit_status == -1
     assert machine.run("echo here").stdout == "here\n"
-    assert files_of_ours() == before
+    assert files_of_ours(tmp_path) == []
 
 
 @pytest.mark.usefixtures("hasty")
@@ -301,6 +328,16 @@ def test_local_is_stopped_with_all_that_it_started(
     found = pids.read_text().split()
     assert len(found) == 3
     assert all(eventually_gone(pid) for pid in found)
+
+
+def test_local_at_its_deadline_does_not_wait_for_the_deaf(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(local_process, "END_SECONDS", 1e9)  # what a stopped run has
+    deaf = f"trap '' INT TERM; echo $$ >{tmp_path}/pid; while :; do sleep 0.1; done"
+    with pytest.raises(CommandTimeoutError):
+        machine.local(deaf, timeout=0.5)
+    assert eventually_gone((tmp_path / "pid").read_text())
 
 
 def test_what_a_killed_run_left_running_is_found(tmp_path: Path) -> None:

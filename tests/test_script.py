@@ -62,6 +62,34 @@ def test_environment_and_directory_come_first(tmp_path: Path) -> None:
     assert run(made, tmp_path)[1] == f"{value}/usr\n"
 
 
+@pytest.mark.parametrize(
+    ("first", "missing"),
+    [
+        ("#!/opt/no-such -x", "/opt/no-such"),
+        ("#!/usr/bin/env no-such-python", "no-such-python"),
+        ("#!/usr/bin/env -S no-such-python -u", "no-such-python"),
+    ],
+)
+def test_an_interpreter_that_is_not_there(tmp_path: Path, first: str, missing: str) -> None:
+    made = script.of_file(f"{first}\n".encode(), "script it's.sh", "/tmp/x", None, None)
+    (tmp_path / "script").write_text(made.text)
+    done = subprocess.run(
+        ["/bin/sh", "-e", "script"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    told = f"script it's.sh: its #! line names {missing}, which is not there\n"
+    assert (done.returncode, done.stderr) == (127, told)
+
+
+@pytest.mark.parametrize("text", ["#!/bin/sh\r\necho\r\n", "echo a\r\necho b\r\n"])
+def test_windows_line_ends_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "set-up.sh").write_bytes(text.encode())
+    told = r"script .*/set-up.sh: its lines end as on Windows .*sed -i 's/\\r\$//' .*/set-up.sh"
+    with pytest.raises(ConfigurationError, match=told):
+        script.content(tmp_path / "set-up.sh")
+    (tmp_path / "set-up.sh").write_bytes(b"#!/bin/sh\nprintf 'GET /\r\n'\n")
+    assert script.content(tmp_path / "set-up.sh")
+
+
 def test_a_bad_name_of_a_variable_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="env: '1X' is no name"):
         script.of_commands(["true"], env={"1X": ""})

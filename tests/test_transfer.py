@@ -434,6 +434,31 @@ def test_a_log_that_grows_meanwhile_is_no_failure(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "evil"
 
 
+def test_a_file_that_shrinks_meanwhile_leaves_nothing_half_made(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("as before")
+    said = b"tar: ./log: File shrank by 4 bytes; padding with zeros\n"
+    with pytest.raises(TransferError, match=r"get /var/log/log to .*: File shrank by 4 bytes"):
+        transfer.get(Canned(archive(("log", {})), 1, said), "/var/log/log", "log", base=tmp_path)
+    assert (tmp_path / "log").read_text() == "as before"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.sshd
+@pytest.mark.parametrize("path", ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"])
+def test_files_whose_size_only_reading_tells(
+    connection: Connection, here: Path, tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "link").symlink_to(path)
+    content = Path(path).read_bytes()
+    assert content
+    for source in (path, f"{tmp_path}/link"):
+        transfer.get(connection, source, "copy", base=here)
+        assert (here / "copy").read_bytes() == content
+    assert [file.name for file in here.iterdir()] == ["copy"]
+    with pytest.raises(TransferError, match=r"of /proc and /sys only single files can be got"):
+        transfer.get(connection, str(Path(path).parent), "folder", base=here)
+
+
 def test_a_folder_that_cannot_be_written_here(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness import duration
 from harness.errors import ConfigurationError
+from harness.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Provisioner(abc.ABC):
+class Provisioner(Options, abc.ABC):
     """A step on a machine. The options are those that every provisioner of Packer's has.
 
     Durations are seconds or a text such as ``"1m30s"``. Sources are named as in pytest's brackets
@@ -44,6 +45,10 @@ class Provisioner(abc.ABC):
     def __post_init__(self) -> None:
         for problem in self.problems():
             raise ConfigurationError(f"provisioner {self.type}: {problem}")
+        try:
+            super().__post_init__()
+        except ConfigurationError as error:
+            raise ConfigurationError(f"provisioner {self.type}: {error}") from None
         duration.seconds("pause_before", self.pause_before)
         _ = self.timeout_seconds
 
@@ -60,12 +65,22 @@ class Provisioner(abc.ABC):
                 of an option that it does not have.
         """
         names = {machine.source.name or machine.source.type, machine.context.build}
+        self._check_names(names.union(machine.context.known_names))
         if (self.only and not names & set(self.only)) or names & set(self.except_):
             return
         options = [o for name, o in self.override.items() if name in names]
         chosen = self._with(options[0]) if options else self
         machine.context.cancel.sleep(duration.seconds("pause_before", chosen.pause_before))
         machine.retry(lambda: chosen.apply(machine), chosen.max_retries)
+
+    def _check_names(self, known: Collection[str]) -> None:
+        for option in ("only", "except_", "override"):
+            for name in getattr(self, option):
+                if name not in known:
+                    raise ConfigurationError(
+                        f"provisioner {self.type}: {option} has {name!r}, which is no build and "
+                        f"no source; there are {', '.join(sorted(known))}"
+                    )
 
     @abc.abstractmethod
     def apply(self, machine: Machine) -> None:

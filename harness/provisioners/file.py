@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.provisioners.base import Provisioner
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from harness.machine import Machine
     from harness.secret import Secret
@@ -34,11 +34,14 @@ class File(Provisioner):
     """
 
     type: ClassVar[str] = "file"
+    instead: ClassVar[Mapping[str, str]] = {
+        "generated": "a source is looked for when its turn comes; leave it out",
+    }
 
     source: str = ""
     sources: Collection[str] = ()
     content: str | Secret | None = None
-    destination: str
+    destination: str = ""
     direction: str = DIRECTIONS[0]
     sudo: bool | str = False
 
@@ -49,6 +52,8 @@ class File(Provisioner):
         if len(given) != 1:
             found = " and ".join(given) or "none"
             yield f"give one of source, sources, content; there is {found}"
+        if not self.destination:
+            yield "there is no destination: write where to, destination=..."
         if isinstance(self.sources, str):
             yield f"sources={self.sources!r} is a text where a list belongs"
         if self.direction not in DIRECTIONS:

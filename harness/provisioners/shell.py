@@ -47,6 +47,11 @@ class Shell(Scripts):
     """
 
     type: ClassVar[str] = "shell"
+    instead: ClassVar[Mapping[str, str]] = {
+        "start_retry_timeout": "max_retries tries again; leave it out",
+        "skip_clean": "what was uploaded is always removed; leave it out",
+        "binary": "scripts are sent as they are, and Windows line ends refused; leave it out",
+    }
 
     execute_command: str = ""
     inline_shebang: str = ""
@@ -89,7 +94,7 @@ class Shell(Scripts):
             machine.write(content, path, mode=0o755, timeout=self.timeout_seconds)
             self._shell(machine, command)
         finally:
-            remote_script.remove(machine.connection, shlex.quote(path))
+            machine.leftovers.remove(machine.connection, shlex.quote(path))
 
     def _shell(
         self,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from harness.errors import SourceError
 from harness.events import Notice
 from harness.model import LocalDemand
+from harness.options import Options
 from harness.secret import MASK, Secret, hidden, secrets_in
 from harness.stopwatch import Stopwatch
 
@@ -146,11 +147,12 @@ class Instance(Protocol):
         """What only launching could tell (the base's digest, say), for the manifest."""
 
 
-class Source(abc.ABC):
+class Source(Options, abc.ABC):
     """Where a machine comes from and where its image goes.
 
     A source is a frozen dataclass with at least the fields ``name`` (empty: the type), ``params``
     (values of the author's own, for the build function and for names) and ``ssh_username``.
+    What has another type than its annotation says is refused when the source is made.
     Methods raise `SourceError`, or `CancelledError` when the run is stopped.
     """
 
@@ -182,7 +184,7 @@ class Source(abc.ABC):
         del instance, context
         return b""
 
-    def revive(self, instance: Instance, context: Context) -> None:  # noqa: B027 - most need none
+    def revive(self, instance: Instance, context: Context) -> None:
         """Start a machine again that went down to reboot, if it does not start by itself.
 
         Called again and again while a rebooting machine is waited for. Address, keys and host key

@@ -8,15 +8,16 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from harness import keys
 from harness.errors import ConfigurationError
 from harness.model import Endpoint, Proxy
+from harness.options import Options, Range
 from harness.secret import Secret, reveal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from harness import ssh
     from harness.sources.base import Context
@@ -25,8 +26,11 @@ HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True, kw_only=True)
-class SshOptions:
+class SshOptions(Options):
     """How a machine is reached by SSH. All times are in seconds.
+
+    After the first login cloud-init, where the machine has it, gets 600 s to be done. Later logins
+    (when provisioning is done, after a disconnection) have 60 s each.
 
     Without ``ssh_private_key_file``, ``ssh_password`` and ``ssh_agent_auth`` a temporary key is
     made for the machine, put into it, and taken out of its image. What these name is tried in the
@@ -44,7 +48,8 @@ class SshOptions:
         ssh_certificate_file: the certificate for that key.
         ssh_agent_auth: use the keys of the agent at ``SSH_AUTH_SOCK``.
         ssh_pty: give provisioning commands a terminal, as a ``requiretty`` of sudo wants. All that
-            they print is then stdout. Copying files and tests' commands have none.
+            they print is then stdout, and what is copied to the machine lies in /var/tmp first.
+            Of tests' commands those have one that begin with sudo.
         ssh_timeout: for the first login after the start, default 300.
         ssh_handshake_attempts: how often the server may answer without letting us in; default 0,
             as often as there is time for.
@@ -71,6 +76,21 @@ class SshOptions:
         pause_before_connecting: after the first login hang up, and come back so much later;
             default 0.
     """
+
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "ssh_port": Range(1, HIGHEST_PORT),
+        "ssh_timeout": Range(1, unit="seconds"),
+        "ssh_handshake_attempts": Range(0),
+        "ssh_keep_alive_interval": Range(0, unit="seconds"),
+        "ssh_read_write_timeout": Range(0, unit="seconds"),
+        "ssh_bastion_port": Range(1, HIGHEST_PORT),
+        "ssh_proxy_port": Range(1, HIGHEST_PORT),
+        "pause_before_connecting": Range(0, unit="seconds"),
+    }
+    instead: ClassVar[Mapping[str, str]] = {
+        "ssh_keypair_name": "name the key's file with ssh_private_key_file",
+        "temporary_key_pair_name": "a temporary key has no name here; leave it out",
+    }
 
     ssh_host: str = ""
     ssh_port: int = 22
@@ -107,8 +127,6 @@ class SshOptions:
                 f"ssh_username={self.ssh_username!r} is no user's name: name one, or leave it out "
                 "(root)"
             )
-        for option, least, most in _RANGES:
-            _in_range(option, getattr(self, option), least, most)
         for head in ("ssh_bastion_", "ssh_proxy_"):
             self._require_host(head)
         if 0 < self.ssh_read_write_timeout <= self.ssh_keep_alive_interval:
@@ -239,24 +257,6 @@ class SshOptions:
                     private_key(at.private_key, at.certificate)
                 except ConfigurationError as error:
                     raise ConfigurationError(f"{option}_private_key_file: {error}") from error
-
-
-_RANGES = (
-    ("ssh_port", 1, HIGHEST_PORT),
-    ("ssh_timeout", 1, None),
-    ("ssh_handshake_attempts", 0, None),
-    ("ssh_keep_alive_interval", 0, None),
-    ("ssh_read_write_timeout", 0, None),
-    ("ssh_bastion_port", 1, HIGHEST_PORT),
-    ("ssh_proxy_port", 1, HIGHEST_PORT),
-    ("pause_before_connecting", 0, None),
-)
-
-
-def _in_range(option: str, value: object, least: float, most: float | None) -> None:
-    if not isinstance(value, int | float) or value < least or (most and value > most):
-        upper = f", at most {most}" if most else ""
-        raise ConfigurationError(f"{option}={value!r}: at least {least}{upper}")
 
 
 def _check_agent(option: str, wanted: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shlex
 import threading
 import time
 from dataclasses import replace
@@ -88,8 +89,8 @@ class Connection:
         """Run a command of /bin/sh on a channel of its own.
 
         Returns when the command has exited, even if a daemon that it left keeps its output open.
-        Where the endpoint asks for a terminal, a command with its stdin in ``bytes`` has one, and
-        all that it prints is stdout.
+        Where the endpoint asks for a terminal, the command has one: all that it prints is stdout,
+        and what it is to read lies on the machine first.
 
         Args:
             command: what it is called in the result and in messages.
@@ -108,6 +109,19 @@ class Connection:
             DisconnectedError: the connection was lost before the command had an exit status.
             ConnectError: the user's login shell runs no commands.
         """
+        terminal = self._sessions.endpoint.pty
+        return self._run(command, text, stdin, timeout, on_output, terminal=terminal)
+
+    def _run(
+        self,
+        command: str,
+        text: str | None = None,
+        stdin: bytes | Iterable[bytes] = b"",
+        timeout: float | None = None,
+        on_output: Callable[[str, bytes], None] | None = None,
+        *,
+        terminal: bool = False,
+    ) -> CommandResult:
         streams = {"stdout": bytearray(), "stderr": bytearray()}
         start = time.monotonic()
 
@@ -119,8 +133,7 @@ class Connection:
             if timeout is not None and time.monotonic() > start + timeout:
                 raise CommandTimeoutError(command, timeout, result(-1))
 
-        terminal = self._sessions.endpoint.pty and isinstance(stdin, bytes)
-        with self._start(command, stdin, text, terminal=terminal) as process:
+        with self._start(command, stdin, text, timeout, terminal=terminal) as process:
             while (chunk := process.next(check)) is not None:
                 streams[chunk[0]] += chunk[1]
                 if on_output is not None:
@@ -133,7 +146,8 @@ class Connection:
     ) -> Iterator[Stream]:
         """Run a command whose stdout is read bit by bit; leaving the context ends it.
 
-        Args and errors are those of `run`; the timeout raises out of ``read``.
+        Args and errors are those of `run`; the timeout raises out of ``read``. On a terminal, too,
+        stderr is a stream of its own.
         """
         start = time.monotonic()
 
@@ -142,13 +156,31 @@ class Connection:
             if timeout is not None and time.monotonic() > start + timeout:
                 raise CommandTimeoutError(command, timeout, CommandResult(command, -1))
 
-        with self._start(command, b"", text) as process:
-            yield Stream(process, check)
+        with self._errors(command) as (file, errors):
+            text = f"exec 2>{shlex.quote(file)}\n{text or command}" if file else text
+            with self._start(command, b"", text, timeout, terminal=bool(file)) as process:
+                yield Stream(process, check, errors)
+
+    @contextlib.contextmanager
+    def _errors(self, command: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        """A file on the machine for what a terminal would mix into stdout, and a way to read it;
+        nothing where there is no terminal.
+        """
+        if not self._sessions.endpoint.pty:
+            yield "", bytes
+            return
+        file = self._place([], command)
+        try:
+            yield file, lambda: self._run(f"cat {shlex.quote(file)}").stdout_bytes
+        finally:
+            with contextlib.suppress(HarnessError):
+                self._run(f"rm -f {shlex.quote(file)}")
 
     def execute(self, command: str, *, timeout: float | None = 300.0) -> CommandResult:
         """Run a command in the long-lived shell: one round trip, for many small commands.
 
-        Stdin is empty. Commands share nothing: no directory, no variable, no process group.
+        Stdin is empty. Commands share nothing: no directory, no variable, no process group. Where
+        the endpoint asks for a terminal, a command that begins with sudo has one, and takes longer.
 
         Args:
             command: of any length.
@@ -162,6 +194,8 @@ class Connection:
             DisconnectedError: the shell or the connection was lost. The command may have run, so
                 it is not run again; the next one gets a new shell.
         """
+        if self._sessions.endpoint.pty and command.startswith("sudo "):
+            return self._execute_on_terminal(command, timeout)
         with self._lock, self._explained():
             text = self._placed(command)
             for _ in range(2):
@@ -173,6 +207,12 @@ class Connection:
                 f"no shell for: {command}: no directory for its output can be written on the "
                 f"machine; tried {remote_shell.DIRECTORIES}"
             )
+
+    def _execute_on_terminal(self, command: str, timeout: float | None) -> CommandResult:
+        with self.stream(command, timeout=timeout) as stream:
+            stdout = b"".join(iter(stream.read, b""))
+            done = stream.finish()
+        return CommandResult(command, done.exit_status, stdout, done.stderr_bytes)
 
     @property
     def lost(self) -> bool:
@@ -241,17 +281,25 @@ class Connection:
         text: str,
         stdin: bytes | Iterable[bytes] | None,
         timeout: float | None = None,
+        *,
+        pty: bool = False,
     ) -> Process:
         token = secrets.token_hex(16)
         request = remote_shell.request(token, text)
-        channel = self._sessions.start(remote_shell.opening(token), command, timeout=timeout)
+        line = remote_shell.opening(token)
+        channel = self._sessions.start(line, command, pty=pty, timeout=timeout)
         return Process(channel, token, command, request, stdin)
 
-    def _process_on_terminal(self, command: str, text: str, stdin: bytes) -> Process:
+    def _process_on_terminal(
+        self, command: str, text: str, stdin: bytes | Iterable[bytes], timeout: float | None
+    ) -> Process:
         """A terminal would echo, cut and change what is sent: it is given a file's name only."""
-        data = self._place(stdin, f"the input of {command}") if stdin else ""
+        data = ""
+        if stdin:
+            chunks = [stdin] if isinstance(stdin, bytes) else stdin
+            data = self._place(chunks, command, timeout, bulk=not isinstance(stdin, bytes))
         script = remote_shell.read_once(data) + text
-        file = self._place(script.encode(errors="surrogateescape"), command)
+        file = self._place([script.encode(errors="surrogateescape")], command, timeout)
         token = secrets.token_hex(16)
         line = remote_shell.opening_on_terminal(token)
         channel = self._sessions.start(line, command, pty=True)
@@ -263,13 +311,14 @@ class Connection:
         command: str,
         stdin: bytes | Iterable[bytes],
         text: str | None,
+        timeout: float | None,
         *,
-        terminal: bool = False,
+        terminal: bool,
     ) -> Iterator[Process]:
         text = command if text is None else text
         with self._explained():
-            if terminal and isinstance(stdin, bytes):
-                process = self._process_on_terminal(command, text, stdin)
+            if terminal:
+                process = self._process_on_terminal(command, text, stdin, timeout)
             else:
                 process = self._process(command, self._placed(text), stdin)
             self._running.add(process)
@@ -285,13 +334,20 @@ class Connection:
         if len(command) < remote_shell.LONG:
             return command
         data = f"{remote_shell.read_once('')}{command}".encode(errors="surrogateescape")
-        return remote_shell.run_file(self._place(data, "a long command"))
+        return remote_shell.run_file(self._place([data], command))
 
-    def _place(self, data: bytes, what: str) -> str:
-        """Put data into a temporary file on the machine, and return its name."""
-        placed = self.run(remote_shell.place_script(), stdin=[data])
+    def _place(
+        self,
+        data: Iterable[bytes],
+        command: str,
+        timeout: float | None = None,
+        *,
+        bulk: bool = False,
+    ) -> str:
+        """Put what a command needs into a temporary file on the machine; returns its name."""
+        placed = self._run(command, remote_shell.place_script(bulk=bulk), data, timeout)
         if placed.failed:
-            raise CommandError(f"placing {what} ({len(data)} bytes) in a file", placed)
+            raise CommandError(f"placing in a file what it needs: {command}", placed)
         return placed.stdout.rstrip("\n")
 
     def _open_shell(self) -> remote_shell.RemoteShell:
@@ -323,7 +379,9 @@ class Connection:
             if process.pid is None or not self._sessions.active:
                 return
             script = remote_shell.kill_script(process.pid, spare=spare)
-            killer = self._process("kill", script, b"", KILL_TIMEOUT)
+            # Its lines are short enough for a terminal's, without which sudo may refuse.
+            pty = self._sessions.endpoint.pty
+            killer = self._process("kill", script, b"", KILL_TIMEOUT, pty=pty)
             try:
                 while killer.next(check) is not None:
                     pass

@@ -29,11 +29,18 @@ CLOSE_TIMEOUT = 1.0
 
 
 class Stream:
-    """The stdout of a running command, as a file to read."""
+    """The stdout of a running command, as a file to read.
 
-    def __init__(self, process: Process, check: Check) -> None:
+    Args:
+        process: the command.
+        check: called often; may raise.
+        errors: what it wrote elsewhere instead of on stderr, asked when it has ended.
+    """
+
+    def __init__(self, process: Process, check: Check, errors: Callable[[], bytes]) -> None:
         self._process = process
         self._check = check
+        self._errors = errors
 
     def read(self, _size: int = -1) -> bytes:
         """The next bytes, as many as there are; empty at the end."""
@@ -44,7 +51,8 @@ class Stream:
         while self.read():
             pass
         process = self._process
-        return CommandResult(process.command, process.exit_status(), b"", bytes(process.stderr))
+        stderr = bytes(process.stderr) + self._errors()
+        return CommandResult(process.command, process.exit_status(), b"", stderr)
 
 
 class Process:

@@ -93,6 +93,18 @@ BUILD = "@harness.build(FakeSource())\ndef {name}(machine): pass\n"
             "the build 'web' is hidden by what takes its name further down",
         ),
         (
+            "@harness.build(harness.Qemu(memroy=1))\ndef web(machine): pass\n",
+            "Qemu has no option 'memroy': did you mean 'memory'?",
+        ),
+        (
+            "@harness.build(harness.Qemu('debian-12'))\ndef web(machine): pass\n",
+            "Qemu('debian-12'): options are given by name, as in Qemu(base=...)",
+        ),
+        (
+            "@harness.build(harness.Qemu(memory='2G'))\ndef web(machine): pass\n",
+            "test_builds.py:15: memory='2G': write a whole number of MiB, at least 64",
+        ),
+        (
             "class TestWeb:\n"
             "    @harness.build(FakeSource())\n    def web(machine): pass\n"
             "    def test_x(self, web): pass",

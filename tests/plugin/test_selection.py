@@ -74,7 +74,7 @@ def test_a_pattern_that_names_nothing(project: Project, option: str) -> None:
 
 def test_what_is_left_out_is_not_validated(project: Project) -> None:
     project.write(
-        "@harness.build(harness.Qemu(memory=1), FakeSource())\ndef web(machine): pass\n"
+        "@harness.build(harness.Qemu(format='iso'), FakeSource())\ndef web(machine): pass\n"
         "def test_web(web): pass\n"
     )
     assert project.run("--except=qemu").ret == 0

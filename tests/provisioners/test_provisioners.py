@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import platform
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -131,6 +132,7 @@ def test_files(machine: Machine, tmp_path: Path) -> None:
     [
         ({"only": ["fake"]}, "usual\n"),
         ({"only": ["web.fake", "other"]}, "usual\n"),
+        ({"only": ["db.fake"]}, ""),
         ({"only": ["other"]}, ""),
         ({"except_": ["fake"]}, ""),
         ({"except_": ["other"]}, "usual\n"),
@@ -161,6 +163,20 @@ def test_some_sources_only(
         (lambda: Shell(inline=["a"], pause_after=-1), "pause_after=-1 is no duration"),
         (lambda: Shell(inline=["a"], only=["x"], except_=["y"]), "exclude each other"),
         (ShellLocal, "give one of inline, command, script, scripts"),
+        (lambda: Shell(inlin=["a"]), "Shell has no option 'inlin': did you mean 'inline'"),  # type: ignore[call-arg]  # on purpose
+        (lambda: Shell(["a"]), "options are given by name, as in Shell(execute_command=...)"),  # type: ignore[call-arg]  # on purpose
+        (lambda: Shell(inline=["a"], sudo=3), "provisioner shell: sudo=3: write True or False or"),  # type: ignore[arg-type]  # on purpose
+        (lambda: Shell(inline=["a"], binary=True), "Windows line ends refused; leave it out"),  # type: ignore[call-arg]  # on purpose
+        (lambda: Shell(inline=["a"], skip_clean=True), "always removed; leave it out"),  # type: ignore[call-arg]  # on purpose
+        (
+            lambda: Shell(inline=["a"], start_retry_timeout="5m"),  # type: ignore[call-arg]  # on purpose
+            "max_retries tries again; leave it out",
+        ),
+        (
+            lambda: File(source="a", destination="x", generated=True),  # type: ignore[call-arg]  # on purpose
+            "looked for when its turn comes; leave it out",
+        ),
+        (lambda: File(source="a"), "there is no destination: write where to"),
         (lambda: File(destination="x"), "give one of source, sources, content; there is none"),
         (lambda: File(source="a", content="b", destination="x"), "there is source and content"),
         (lambda: File(source="a", destination="x", direction="up"), "choose one of upload, down"),
@@ -171,7 +187,7 @@ def test_some_sources_only(
     ],
 )
 def test_wrong_options_are_told_when_it_is_made(make: Any, sentence: str) -> None:
-    with pytest.raises(ConfigurationError, match=sentence.replace("[", r"\[")):
+    with pytest.raises(ConfigurationError, match=re.escape(sentence)):
         make()
 
 
@@ -180,6 +196,14 @@ def test_wrong_options_that_only_a_machine_shows(machine: Machine) -> None:
         machine.provision(Shell(inline=["true"], override={"fake": {"inlin": []}}))
     with pytest.raises(ConfigurationError, match=r"there is no {{.Name}}; fields are {{.Path}}"):
         machine.provision(Shell(inline=["true"], execute_command="{{.Name}}"))
+
+
+@pytest.mark.parametrize("option", ["only", "except_", "override"])
+def test_a_source_that_no_build_has_is_named(machine: Machine, option: str) -> None:
+    value: Any = {"fkae": {}} if option == "override" else ["fkae"]
+    told = f"{option} has 'fkae', which is no build and no source; there are db.fake, fake"
+    with pytest.raises(ConfigurationError, match=told):
+        machine.provision(Shell(inline=["true"], **{option: value}))
 
 
 def test_nothing_stays_on_the_machine(

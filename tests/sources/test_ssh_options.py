@@ -42,11 +42,23 @@ class _Directory:
     ("options", "told"),
     [
         ({"ssh_username": ""}, "ssh_username='' is no user"),
-        ({"ssh_port": 0}, "ssh_port=0: at least 1, at most 65535"),
-        ({"ssh_port": "22"}, "ssh_port='22': at least 1"),
-        ({"ssh_timeout": 0}, "ssh_timeout=0: at least 1"),
-        ({"ssh_handshake_attempts": -1}, "ssh_handshake_attempts=-1: at least 0"),
-        ({"pause_before_connecting": -1}, "pause_before_connecting=-1: at least 0"),
+        ({"ssh_port": 0}, "ssh_port=0: write a whole number, at least 1, at most 65535"),
+        ({"ssh_port": "22"}, "ssh_port='22': write a whole number"),
+        ({"ssh_port": 22.5}, "ssh_port=22.5: write a whole number"),
+        ({"ssh_timeout": True}, "ssh_timeout=True: write a number of seconds"),
+        ({"ssh_timeout": float("nan")}, "ssh_timeout=nan: write a number of seconds"),
+        ({"ssh_timeout": float("inf")}, "ssh_timeout=inf: write a number of seconds"),
+        ({"ssh_password": 1234}, "^ssh_password is of type int: write a text or a harness.Secret$"),
+        ({"ssh_keypair_name": "k"}, "name the key's file with ssh_private_key_file"),
+        ({"ssh_timeout": 0}, "ssh_timeout=0: write a number of seconds, at least 1"),
+        (
+            {"ssh_handshake_attempts": -1},
+            "ssh_handshake_attempts=-1: write a whole number, at least 0",
+        ),
+        (
+            {"pause_before_connecting": -1},
+            "pause_before_connecting=-1: write a number of seconds, at least 0",
+        ),
         (
             {"ssh_keep_alive_interval": 60},
             "ssh_read_write_timeout=60: more than ssh_keep_alive_interval=60",

@@ -28,6 +28,7 @@ ACCOUNTS = {
     "in-nothing": "/usr/sbin/nologin",
     "sudoer": "/bin/sh",
     "needs-tty": "/bin/sh",
+    "needs-password": "/bin/sh",
 }
 
 
@@ -56,6 +57,7 @@ def accounts() -> Iterator[Sshd]:
     ):
         with (directory / "sudoers").open("a") as sudoers:
             sudoers.write("Defaults:needs-tty requiretty\n")
+            sudoers.write("needs-password ALL=(ALL) PASSWD: ALL\n")
         yield server
 
 

@@ -240,6 +240,21 @@ def test_a_server_with_few_sessions(tmp_path: Path, limit: int) -> None:
 
 
 @WAYS
+def test_a_server_with_a_banner(tmp_path: Path, how: str) -> None:
+    """It comes before the login, in whatever size, and is nobody's output."""
+    (tmp_path / "banner").write_text("Authorized use only! \x1b[31m$(reboot)\n" * 500)
+    with (
+        sshd.running(tmp_path, f"Banner {tmp_path}/banner") as server,
+        contextlib.closing(ssh.connect(server.endpoint, timeout=20)) as connection,
+    ):
+        for _ in range(2):
+            answer(3, b"out\n", b"err\n")(
+                getattr(connection, how)("echo out; echo err >&2; exit 3", timeout=20)
+            )
+            connection.renew()
+
+
+@WAYS
 def test_a_slow_line(server: Sshd, tmp_path: Path, how: str) -> None:
     with wire.to(server.port, delay=0.1) as slow:
         endpoint = dataclasses.replace(server.endpoint, port=slow.port)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.errors import CommandError, DisconnectedError, SourceError
 from harness.model import LocalDemand
+from harness.options import Range
 from harness.secret import MASK, Secret, reveal
 from harness.sources.base import Connection, Context, Instance, Source
 from harness.sources.qemu import bases, capture, launch, options, processes
@@ -112,6 +113,19 @@ class Qemu(SshOptions, Source):
     """
 
     type: ClassVar[str] = "qemu"
+    ranges: ClassVar[Mapping[str, Range]] = {
+        **SshOptions.ranges,
+        "memory": Range(64, unit="MiB"),
+        "cpus": Range(1, 255),
+        "shutdown_timeout": Range(1, unit="seconds"),
+    }
+    instead: ClassVar[Mapping[str, str]] = {
+        **SshOptions.instead,
+        "iso_url": "nothing is installed from a CD; start from a disk image, base=",
+        "iso_checksum": "the checksum of base= is base_checksum",
+        "disk_image": "base= is always a disk image; leave it out",
+        "vm_name": "image_name= names the image's file",
+    }
 
     base: str | Path | Sequence[str] = "debian-12"
     base_checksum: str = ""

@@ -24,7 +24,7 @@ class StockMachine:
     """An image booted by itself; the image is not changed.
 
     Args:
-        image: a qcow2 file.
+        image: a file whose name ends in its format.
         seed: let root's key in by a NoCloud seed; else by a systemd credential, without cloud-init.
     """
 
@@ -43,7 +43,7 @@ class StockMachine:
             [
                 *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max"),
                 *("-m", "1024", "-smp", "2", "-display", "none", "-snapshot"),
-                *("-drive", f"file={self._image},if=virtio,format=qcow2"),
+                *("-drive", f"file={self._image},if=virtio,format={self._image.suffix[1:]}"),
                 *access,
                 *("-nic", f"user,model=virtio,hostfwd=tcp:127.0.0.1:{self._port}-:22"),
             ]

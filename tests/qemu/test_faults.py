@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.qemu.conftest import CACHE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -25,7 +27,13 @@ def test_x(web): assert web.file("/etc").is_directory
 
 # A namespace of its own, in which a small file system lies over a folder.
 UNSHARE = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
-MOUNT = 'mkdir -p "$1" && mount -t tmpfs -o size="$2" none "$1" && shift 2 && exec "$@"'
+MOUNT = """
+folder=$1
+mkdir -p "$1" && mount -t tmpfs -o size="$2" none "$1" && shift 2 || exit
+"$@" && status=0 || status=$?
+find "$folder" -exec echo left: {} ";"
+exit $status
+"""
 
 
 def run_on_a_small_disk(project: VmProject, folder: Path, size: str) -> pytest.RunResult:
@@ -57,6 +65,23 @@ def test_the_disk_of_machines_fills_up(vm_project: VmProject) -> None:
         "QEMU stopped the machine, whose disk is in ",
         "No space left on device",
     )
+
+
+def test_the_disk_of_bases_is_too_small(vm_project: VmProject) -> None:
+    """No machine comes of it; but a base is made, by the programs that make real ones."""
+    vm_project.write(BUILD.format(script="true"))
+    bases = CACHE / "bases"
+    result = run_on_a_small_disk(vm_project, bases, "60M")
+    check(
+        vm_project,
+        result,
+        "boot",
+        f"could not be made: the disk is too small. 3 GiB are needed in {bases} while",
+        "No space left on device",
+    )
+    left = [line for line in result.outlines if line.startswith(f"left: {bases}/")]
+    assert [line for line in left if not line.endswith(".lock")] == []
+    assert left, "the lock shows that the disk was looked at"
 
 
 def test_the_disk_of_images_is_full(vm_project: VmProject) -> None:

@@ -94,9 +94,11 @@ def check_that_nothing_is_left(project: VmProject) -> None:
     assert project.images() == []
 
 
+# Where QEMU or qemu-img is at work, or the guest; tests/plugin has all stages without a machine.
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_nothing(vm_project: VmProject, number: signal.Signals) -> None:
-    process = run(vm_project, "provision")
+@pytest.mark.parametrize("stage", ["boot", "saving", "provision", "shutdown", "capture"])
+def test_a_signal_leaves_nothing(vm_project: VmProject, stage: str, number: signal.Signals) -> None:
+    process = run(vm_project, stage)
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == (2 if number == signal.SIGINT else 143), output

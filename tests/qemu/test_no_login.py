@@ -50,3 +50,26 @@ def test_a_hopeless_boot_ends_the_wait_at_once(vm_project: VmProject, cached_bas
         console = vm_project.path / "reports" / build / "console.log"
         assert "Linux version" in console.read_text()
     assert vm_project.leftovers() == []
+
+
+def test_a_machine_that_is_too_slow_for_its_deadline(vm_project: VmProject) -> None:
+    vm_project.write(
+        """
+@harness.build(harness.Qemu(warm_boot=False, ssh_timeout=5))
+def slow(machine): pass
+
+def test_slow(slow): pass
+"""
+    )
+    result = vm_project.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "slow.qemu: connect failed",
+            "ssh root@127.0.0.1:*: no login after 5 s: *",
+            "its console printed * s ago, so it was still booting: a slow machine needs a larger "
+            "ssh_timeout than 5",
+            "console, last 20 of * lines:",
+        ]
+    )
+    assert vm_project.leftovers() == []

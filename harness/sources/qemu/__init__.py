@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import shutil
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.errors import CommandError, DisconnectedError, SourceError
+from harness.errors import SourceError
 from harness.model import LocalDemand
 from harness.options import Range
-from harness.secret import MASK, Secret, reveal
+from harness.secret import MASK, Secret
 from harness.sources.base import Connection, Context, Instance, Source
-from harness.sources.qemu import bases, capture, launch, options, processes
+from harness.sources.qemu import bases, capture, launch, options, processes, shutdown
 from harness.sources.qemu.vm import VirtualMachine
 from harness.sources.ssh_options import SshOptions
 
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.model import Image, Resource
-
-NOT_FOUND = (126, 127)
-"""A shell's exit status where there is no such program."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,23 +197,7 @@ class Qemu(SshOptions, Source):
             raise SourceError(f"{vm.id}: {reason}")
 
     def stop(self, instance: Instance, connection: Connection, context: Context) -> None:
-        command = (
-            reveal(self.shutdown_command) or "systemctl poweroff || poweroff || shutdown -h now"
-        )
-        if not self.shutdown_command and self.ssh_username != "root":
-            command = f"sudo -n /bin/sh -c '{command}'"
-        deadline, answer = time.monotonic() + self.shutdown_timeout, None
-        with contextlib.suppress(DisconnectedError):  # as it should be
-            answer = connection.run(command, timeout=self.shutdown_timeout)
-            if answer.exit_status in NOT_FOUND:
-                raise CommandError(command, answer)
-        connection.close()
-        try:
-            _vm(instance).wait(deadline - time.monotonic(), context.cancel)
-        except SourceError as error:
-            if answer is None or not answer.failed:
-                raise
-            raise SourceError(f"{error}\n{CommandError(command, answer)}") from error
+        shutdown.shut_down(self, _vm(instance), connection, context.cancel)
 
     def capture(self, instance: Instance, context: Context) -> Image:
         return capture.capture(self, _vm(instance), context)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import secrets
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import cache
-from harness.errors import ConfigurationError
+from harness.errors import ConfigurationError, ConnectError
 from harness.model import Resource
 from harness.secret import reveal
 from harness.sources.qemu import (
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from harness.sources.base import Context
     from harness.sources.qemu import Qemu
     from harness.sources.qemu.bases import Base
+
+BOOTING_SECONDS = 30.0
+"""Of silence, which a machine may need between two lines while it boots."""
 
 
 def launch(source: Qemu, context: Context) -> VirtualMachine:
@@ -95,7 +99,28 @@ def attach(source: Qemu, record: Mapping[str, Any], context: Context) -> Virtual
 def log_in(source: Qemu, context: Context, vm: VirtualMachine, keys: access.Keys) -> ssh.Connection:
     """Wait until the machine lets us in."""
     endpoint = source.endpoint(context, "127.0.0.1", vm.port, keys.private, keys.host_public)
-    return source.connect_ssh(endpoint, context, alive=vm.hopeless, ready=vm.says_that_ssh_is_up)
+    deadline = time.monotonic() + source.ssh_timeout
+    try:
+        return source.connect_ssh(
+            endpoint, context, alive=vm.hopeless, ready=vm.says_that_ssh_is_up
+        )
+    except ConnectError as error:
+        if time.monotonic() > deadline and not vm.hopeless():
+            error.add_note(what_it_did(vm, source.ssh_timeout))
+        raise
+
+
+def what_it_did(vm: VirtualMachine, timeout: float) -> str:
+    """What a machine's console tells of one that let nobody in, though it runs."""
+    silence = vm.silence()
+    if silence is None:
+        return "its console printed nothing: it may have no console, or not boot at all"
+    if silence > BOOTING_SECONDS:
+        return f"its console printed nothing in the last {silence:.0f} s: it hangs, or is up"
+    return (
+        f"its console printed {silence:.0f} s ago, so it was still booting: a slow machine needs "
+        f"a larger ssh_timeout than {timeout:g}"
+    )
 
 
 def runner(context: Context) -> ChildRunner:

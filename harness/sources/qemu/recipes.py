@@ -6,6 +6,7 @@ GRUB's images are written where BIOS and EFI firmware look for them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -19,13 +20,17 @@ from harness.sources.qemu.child_process import ChildRunner, require_tools
 from harness.sources.qemu.distributions import DEBIAN, UBUNTU, Distribution
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from harness.sources.qemu.child_process import Runner
 
 # Raised when the same recipe and files make another disk than before.
 FORMAT = 3
+
+ROOM = "3 GiB"
+"""What making a disk takes at its height."""
+_FULL = re.compile("No space left on device|enough free space|Disk quota exceeded")
 
 # Program: its Debian package.
 SYSTEM_TOOLS: Mapping[str, str] = MappingProxyType(
@@ -113,7 +118,21 @@ def make(
     runner = run or ChildRunner(log, cancelled)
     stages = recipe_stages.Stages(work, ids, recipe.disk_size, runner)
 
-    log(f"{recipe.name}: installing {recipe.suite} with mmdebstrap")
+    with _room(recipe, work):
+        log(f"{recipe.name}: installing {recipe.suite} with mmdebstrap")
+        _install(recipe, sources, stages)
+        log(f"{recipe.name}: making the disk")
+        stages.partition()
+        stages.fill_root()
+        stages.set_capabilities()
+        stages.install_grub()
+        stages.install_efi_loader()
+        stages.keep_kernel(disk.parent)
+        log(f"{recipe.name}: writing {disk}")
+        stages.convert(disk)
+
+
+def _install(recipe: Recipe, sources: tuple[str, ...], stages: recipe_stages.Stages) -> None:
     packages = (*_PACKAGES, *recipe.packages)
     try:
         stages.install_packages(recipe.suite, packages, sources, recipe.distribution)
@@ -125,15 +144,22 @@ def make(
             "reached from here, apt's proxy settings are used for it (Acquire::http::Proxy), and "
             f"base= may be a cloud image instead.\n{error}"
         ) from error
-    log(f"{recipe.name}: making the disk")
-    stages.partition()
-    stages.fill_root()
-    stages.set_capabilities()
-    stages.install_grub()
-    stages.install_efi_loader()
-    stages.keep_kernel(disk.parent)
-    log(f"{recipe.name}: writing {disk}")
-    stages.convert(disk)
+
+
+@contextlib.contextmanager
+def _room(recipe: Recipe, work: Path) -> Iterator[None]:
+    """Tell a full disk as what it is, whichever program met it."""
+    try:
+        yield
+    except (SourceError, OSError) as error:
+        if not _FULL.search(str(error)):
+            raise
+        said = error.__cause__ or error  # the archive is not to blame
+        raise SourceError(
+            f"the base {recipe.name} could not be made: the disk is too small. {ROOM} are needed "
+            f"in {work.parent} while it is made; free some, or put the cache elsewhere with the "
+            f"environment variable XDG_CACHE_HOME\n{said}"
+        ) from error
 
 
 def _digest(recipe: Recipe, sources: tuple[str, ...]) -> str:

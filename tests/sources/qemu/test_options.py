@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.errors import CommandError, ConfigurationError, ToolMissingError
-from harness.sources.qemu import Qemu, capabilities, command, firmware, media
+from harness.sources.qemu import Qemu, access, capabilities, command, firmware, launch, media
 from harness.sources.qemu.command import Place, Shape
+from harness.sources.qemu.vm import VirtualMachine
 from harness.testing import FakeInstance, FakeSource
 
 if TYPE_CHECKING:
@@ -282,9 +285,30 @@ def test_what_goes_on_a_cd(tmp_path: Path) -> None:
 # Shutting down
 
 
-def test_a_shutdown_command_that_does_not_exist_is_told_at_once(context: Context) -> None:
+def test_a_shutdown_command_that_does_not_exist_is_told_at_once(
+    context: Context, tmp_path: Path
+) -> None:
     answers = {"halt-it": (127, "", "sh: halt-it: not found")}
-    machine = FakeSource(answers=answers)
-    connection = machine.connect(FakeInstance("fake"), context)
+    connection = FakeSource(answers=answers).connect(FakeInstance("fake"), context)
     with pytest.raises(CommandError, match="halt-it: not found"):
-        Qemu(shutdown_command="halt-it").stop(FakeInstance("fake"), connection, context)
+        Qemu(shutdown_command="halt-it").stop(machine(tmp_path), connection, context)
+
+
+def machine(directory: Path) -> VirtualMachine:
+    """One that is not started."""
+    return VirtualMachine("vm", directory, access.NO_KEYS, SHAPE)
+
+
+# When nobody got in
+
+
+def test_what_a_machine_did_that_let_nobody_in(tmp_path: Path) -> None:
+    vm = machine(tmp_path)
+    vm.console.touch()
+    assert "printed nothing: it may have no console" in launch.what_it_did(vm, 5)
+    vm.console.write_text("Linux version 6\n")
+    told = launch.what_it_did(vm, 5)
+    assert told.endswith("was still booting: a slow machine needs a larger ssh_timeout than 5")
+    then = time.time() - 100
+    os.utime(vm.console, (then, then))
+    assert "printed nothing in the last 100 s" in launch.what_it_did(vm, 5)

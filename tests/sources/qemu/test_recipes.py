@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
+import os
 import shutil
 import struct
 import subprocess
 import tarfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +19,9 @@ from harness.sources.qemu import apt_sources, gpt_disk, recipe_stages, recipes
 from harness.sources.qemu.apt_sources import IndexTarget
 from harness.sources.qemu.child_process import ChildRunner, require_tools
 from harness.sources.qemu.distributions import DEBIAN, UBUNTU
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 RECIPE = recipes.RECIPES["debian-12"]
 ARCHIVE = "http://archive.example/debian/"
@@ -258,3 +264,24 @@ def test_an_archive_that_cannot_be_reached_is_named(
         recipes.make(RECIPE, tmp_path / "disk", work=tmp_path, log=print, cancelled=lambda: False)
     assert f"from {nowhere}. If that cannot be reached" in str(error.value)
     assert "Could not connect to 127.0.0.1" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SourceError("mmdebstrap failed: write (28: No space left on device)"),
+        SourceError("E: You don't have enough free space in /var/cache/apt/archives/."),
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+    ],
+)
+def test_a_full_disk_is_not_the_archives_fault(tmp_path: Path, error: Exception) -> None:
+    def run(argv: Sequence[str], *, environ: Mapping[str, str] | None = None) -> None:
+        raise error
+
+    with pytest.raises(SourceError, match="the disk is too small") as raised:
+        recipes.make(
+            RECIPE, tmp_path / "disk", work=tmp_path, log=print, cancelled=lambda: False, run=run
+        )
+    assert "XDG_CACHE_HOME" in str(raised.value)
+    assert str(error) in str(raised.value)
+    assert "could not be installed" not in str(raised.value)

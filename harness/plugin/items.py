@@ -39,8 +39,8 @@ class NoImage(BdbQuit):
 
 
 # pytest offers the class as an attribute of a function, where no type checker finds it.
-class NoMachine(pytest.fail.Exception, BdbQuit):  # type: ignore[name-defined,misc]
-    """Why a test of a build without a machine was not run; --pdb has stopped where it failed."""
+class NoMachine(pytest.fail.Exception):  # type: ignore[name-defined,misc]
+    """Why a test of a build without a machine was not run."""
 
     def __init__(self, reason: str) -> None:
         pytest.fail.Exception.__init__(self, reason, pytrace=False)
@@ -104,9 +104,8 @@ class ImageItem(StageItem):
     def runtest(self) -> None:
         run = self.stash[RUN]
         if run.image is None:
-            if isinstance(run.error, pytest.skip.Exception):
-                raise run.error  # the author's word: there is nothing to build here
-            if run.error is not None and not run.error_shown:
+            skipped = isinstance(run.error, pytest.skip.Exception)
+            if run.error is not None and not run.error_shown and not skipped:
                 run.error_shown = True
                 raise run.error
             raise NoImage(f"{run.name}: {run.reason}")

@@ -41,7 +41,7 @@ class Results:
         if isinstance(item, StageItem):
             if report.when == "call":
                 report.duration = item.seconds()
-        elif build := item.stash.get(BUILD, None):
+        elif (build := item.stash.get(BUILD, "")) in self._runs:
             # On the report, since what comes of it (a rerun, say) is known only when it is logged.
             vars(report).update(harness_build=build, harness_excused=_excused(item, call, report))
             if call.excinfo is not None and isinstance(call.excinfo.value, NoMachine):

@@ -129,11 +129,11 @@ def test_a_window_that_changes_its_size(project: Project) -> None:
     project.write(BUILDS)
     tty = project.on_terminal("-v", columns=100)
     tty.until(lambda: len(live(tty)) == 2)
-    tty.resize(50, 20)
+    tty.resize(50, 24)
     tty.until(lambda: all(len(line) < 50 for line in tty.screen[-2:]) and len(live(tty)) == 2)
     go(project, "tested")
     tty.until(lambda: len(live(tty)) == 1)
-    tty.resize(120, 10)
+    tty.resize(120, 24)
     go(project, "provisioned")
     assert tty.finish() == 0
     assert LIVE.search(tty.everything) is None
@@ -151,7 +151,7 @@ def test_more_builds_than_half_a_window_has_lines_for(project: Project) -> None:
     assert [line.split(":")[0] for line in tty.screen[-5:-1]] == [f"web.s{n}" for n in range(4)]
     go(project, "go")
     assert tty.finish() == 0
-    assert "more" not in tty.everything
+    assert "… and" not in tty.everything
     assert len(results(tty.everything)) == 90
 
 
@@ -173,7 +173,7 @@ def test_one(web): pass
 """
     )
     tty = project.on_terminal()
-    bar = "[##########..........] 50 % of 76.3 MiB, downloadi…"
+    bar = "[##########..........] 50 % of 76.3 MiB, downloadin…"
     tty.until(lambda: live(tty) == [f"web.fake: provision, N s: {bar}"])
     go(project, "half")
     tty.until(lambda: live(tty) == ["web.fake: provision, N s: 38.1 MiB, downloading"])

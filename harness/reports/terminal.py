@@ -67,7 +67,7 @@ class Terminal:
         self._lock = threading.RLock()
         self._events: queue.SimpleQueue[tuple[float, Event]] = queue.SimpleQueue()
         self._board = Board()
-        self._log = _Log(self._board)
+        self._log = Log(self._board)
         self._rest: dict[tuple[str, str], bytes] = {}
         self._screen: Screen | None = None
         self._paused = 0
@@ -207,7 +207,7 @@ class Terminal:
                 writer._file = before  # noqa: SLF001 - see above
 
 
-class _Log:
+class Log:
     """The lines of a log: one for each stage, once, and signs of life."""
 
     def __init__(self, board: Board) -> None:

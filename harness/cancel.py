@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, TypeVar
@@ -49,7 +50,9 @@ class CancelToken:
             except BaseException as error:  # noqa: BLE001 - raised again below
                 outcome.set_exception(error)
 
-        threading.Thread(target=settle, daemon=True).start()
+        # What it prints belongs to the build that we belong to.
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(settle,), daemon=True).start()
         while not outcome.done():
             self.check()
             wait([outcome], timeout=0.1)

@@ -6,6 +6,7 @@ import contextlib
 import re
 from typing import TYPE_CHECKING
 
+from harness import plain
 from harness.errors import TAIL_LINES, ConnectError, DisconnectedError, SourceError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ _TROUBLE = (
     (re.compile(r"cloud-init\[\d+\]: .*?(Failed loading yaml.*)"), "cloud-init failed: {}"),
     (re.compile(r"cloud-init\[\d+\]: .*?(Running module \S+) .*failed"), "cloud-init failed: {}"),
 )
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")
 
 
 def trouble(console: bytes) -> str | None:
@@ -72,5 +72,5 @@ class Watch:
 
 
 def _plain(console: bytes) -> str:
-    text = _ESCAPES.sub("", console.decode(errors="replace"))
+    text = plain.without_escapes(console.decode(errors="replace"))
     return text.replace("\r\n", "\n").replace("\r", "\n")

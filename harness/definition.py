@@ -165,6 +165,10 @@ def build(
 
     Beside ``machine`` the function may take unparametrised session fixtures, by name.
 
+    What it prints, logs and warns goes to the build's log, and to no test that runs meanwhile; no
+    warning is an error in it. That holds for its own thread: what threads and processes that it
+    starts itself print is pytest's (`Machine.local` runs commands whose output is the build's).
+
     Args:
         sources: where machines come from; their names must differ (``Qemu(name=...)``).
         tests: modules, or folders of them, with checks that builds share; relative paths start at

@@ -47,6 +47,13 @@ class MachineKept(Event):
 
 
 @dataclass(frozen=True)
+class StageStarted(Event):
+    """Begun, or gone on with after one that was part of it."""
+
+    stage: str
+
+
+@dataclass(frozen=True)
 class StageFinished(Event):
     """``error`` is None where the stage did what it should."""
 
@@ -65,7 +72,7 @@ class CallFinished(Event):
 
 @dataclass(frozen=True)
 class Output(Event):
-    """A piece of what a machine printed; ``stream`` is command, stdout, stderr or console."""
+    """A piece of a build's output; ``stream`` is command, stdout, stderr, console or print."""
 
     stream: str
     data: bytes

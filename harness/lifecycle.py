@@ -15,7 +15,7 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from harness import assertions, cloud_init, console, kept, seal, users
+from harness import assertions, cloud_init, console, kept, said, seal, users
 from harness.chain import Chain
 from harness.definition import source_name
 from harness.errors import CancelledError, HarnessError
@@ -26,6 +26,7 @@ from harness.events import (
     MachineKept,
     MachineLaunched,
     Notice,
+    StageStarted,
     TestFinished,
 )
 from harness.kept import Kept
@@ -190,11 +191,21 @@ class BuildRun:
 
     def _live(self, arguments: Mapping[str, Any]) -> None:
         error: BaseException | None = None
-        try:
-            self._stages(arguments)
-        except BaseException as raised:  # noqa: BLE001 - reported at the item that it belongs to
-            error = raised
-        self._end(error)
+        with self._heard():
+            try:
+                self._stages(arguments)
+            except BaseException as raised:  # noqa: BLE001 - reported at the item that it belongs to
+                error = raised
+            self._end(error)
+
+    @contextlib.contextmanager
+    def _heard(self) -> Iterator[None]:
+        """What is printed, logged and warned in the build's thread is its output."""
+        with (
+            self.context.events.output(self.name) as take,
+            said.to(lambda words: take("print", words.encode(errors="replace"))),
+        ):
+            yield
 
     def _end(self, error: BaseException | None) -> None:
         """Remove what the build created, whoever calls this first."""
@@ -213,14 +224,12 @@ class BuildRun:
             connection = self._connect(instance)
         with self._held_on_failure(), console.shown(read_console):
             self._provision(instance, connection, arguments)
-        self._tell(State.READY)
-        word = self._next_word()
+        word = self._tested(State.READY)
         if word is not Word.RELEASE:
             with self._held_on_failure(), console.shown(read_console):
                 self._seal(instance)
         if word is Word.SEAL:
-            self._tell(State.SEALED)
-            word = self._next_word()
+            word = self._tested(State.SEALED)
         if word is Word.IMAGE:
             self.image = self._take_image(instance, connection)
 
@@ -347,6 +356,12 @@ class BuildRun:
                 self._tell(State.FAILED)
                 self._next_word()
             raise
+
+    def _tested(self, state: State) -> Word:
+        """Have tests run on the machine; what comes then."""
+        self._emit(StageStarted(self.name, "test"))
+        self._tell(state)
+        return self._next_word()
 
     def _next_word(self) -> Word:
         while True:

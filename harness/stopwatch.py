@@ -8,7 +8,7 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
-from harness.events import CallFinished, StageFinished
+from harness.events import CallFinished, StageFinished, StageStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    """Tells of each stage and call of a build when it ends.
+    """Tells of each stage of a build when it begins and ends, of each call when it ends.
 
     A stage may have others in it, as booting has making the base: each second counts once.
 
@@ -45,6 +45,7 @@ class Stopwatch:
         """Time what happens meanwhile as this stage."""
         before, self._inside = self._inside, 0.0
         outer, self._stage = self._stage, name
+        self._events.emit(StageStarted(self._build, name))
         started, failure = time.monotonic(), None
         try:
             yield
@@ -55,6 +56,8 @@ class Stopwatch:
             taken = time.monotonic() - started
             self.tell(name, max(0.0, taken - self._inside), failure)
             self._stage, self._inside = outer, before + taken
+            if outer:
+                self._events.emit(StageStarted(self._build, outer))
 
     def tell(self, stage: str, seconds: float, failure: str | None = None) -> None:
         """A stage has ended that was timed elsewhere; of one that came before it is the sum."""

@@ -9,6 +9,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from tests.tty import Tty
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -48,6 +50,7 @@ class Project:
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester = pytester
         self._started: list[subprocess.Popen[str]] = []
+        self._ttys: list[Tty] = []
         for variable in ("CI", "BUILD_NUMBER"):  # there pytest's summary repeats whole messages
             monkeypatch.delenv(variable, raising=False)
 
@@ -75,8 +78,19 @@ class Project:
         self._started.append(process)
         return process
 
+    def on_terminal(
+        self, *arguments: str, columns: int = 80, rows: int = 24, **environ: str
+    ) -> Tty:
+        """A run that goes on, and that a person looks at."""
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        tty = Tty(command, self.path, columns, rows, **environ)
+        self._ttys.append(tty)
+        return tty
+
     def close(self) -> None:
         """Stop what was started and still runs."""
+        for tty in self._ttys:
+            tty.close()
         for process in self._started:
             if process.poll() is None:
                 process.terminate()

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from harness import journal, reaper
+from harness.events import Notice
 from harness.plugin import junit, worker
+from harness.plugin.progress import Turns
 from harness.plugin.session import new_identity
 from harness.plugin.signals import Signals
 from harness.plugin.summary import Summary
+from harness.reports.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -115,6 +118,8 @@ class Controller:
         self._max_failures = config.getoption("maxfail")
         config.option.maxworkerrestart = "0"  # a new worker would boot machines anew
         config.pluginmanager.register(Summary(config.rootpath, self._identity[0]))
+        self._terminal = Terminal(config, streams=False)
+        config.pluginmanager.register(Turns(self._terminal))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionstart(self, session: pytest.Session) -> Generator[None]:
@@ -128,6 +133,14 @@ class Controller:
     def pytest_configure_node(self, node: Node) -> None:
         given: dict[str, Any] = node.workerinput
         given[worker.RUN] = self._identity
+        channel = node.gateway.newchannel()
+        channel.setcallback(worker.Feed(self._terminal), endmarker=None)
+        given[worker.EVENTS] = channel
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        with self._terminal:
+            return (yield)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_xdist_make_scheduler(self) -> Shares:
@@ -137,8 +150,6 @@ class Controller:
         self._started.add(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        for line in getattr(report, worker.NOTICES, ()):
-            self._tell(line)
         self._failures += report.failed
         if report.failed and self._failures == self._max_failures:
             self._stop(except_for=getattr(report, "node", None))
@@ -172,7 +183,5 @@ class Controller:
             self._tell(line)
 
     def _tell(self, line: str) -> None:
-        reporter = self._config.pluginmanager.getplugin("terminalreporter")
-        if reporter is not None:
-            reporter.ensure_newline()
-            reporter.write_line(line)
+        self._terminal(Notice("", line))
+        self._terminal.catch_up()

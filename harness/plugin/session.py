@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import tempfile
 import time
@@ -19,8 +20,10 @@ from harness.journal import Journal
 from harness.lifecycle import BuildRun
 from harness.plugin import attaching, options, selection, worker
 from harness.plugin.items import RUN, NoMachine, StageItem
+from harness.plugin.progress import Turns
 from harness.plugin.results import Results
 from harness.plugin.summary import Summary
+from harness.plugin.words import Words
 from harness.reports import log, manifest, terminal
 from harness.scheduler import Scheduler
 from harness.sources.base import Context
@@ -51,8 +54,10 @@ class BuildSession:
         self.run_id, self.started = worker.identity(config) or new_identity()
         self.cancel = CancelToken()
         self.events = Dispatcher()
+        self._terminal = terminal.Terminal(config)
         name = f"{self.run_id}{worker.suffix(config)}.jsonl"
         self.journal = Journal(journal.directory() / name)
+        self._while_open = contextlib.ExitStack()
         self._known_names = selection.known_names(config)
         self.runs = {b.name: self._run(b, attached[b.name]) for b in builds}
         self._bound = options.bound(config)
@@ -62,7 +67,7 @@ class BuildSession:
         readers: list[Reader] = [
             log.Logs(self.config.rootpath),
             manifest.Manifest(self.config.rootpath, self.run_id, self.started),
-            terminal.Terminal(self.config),
+            self._terminal,
             *self._readers,
         ]
         for reader in readers:
@@ -75,6 +80,11 @@ class BuildSession:
         machines: Machines = self
         self.config.stash[MACHINES] = machines
         self.config.pluginmanager.register(Results(self.runs, self.events.masker))
+        self.config.pluginmanager.register(Turns(self._terminal))
+        self._while_open.enter_context(self._terminal)
+        words = Words(self.config)
+        self.config.pluginmanager.register(words)
+        self._while_open.enter_context(words)
         if not worker.is_worker(self.config):
             self.config.pluginmanager.register(Summary(self.config.rootpath, self.run_id))
         for line in reaper.reap(journal.directory()):
@@ -87,8 +97,9 @@ class BuildSession:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.scheduler.close()
-        self.journal.close()
+        with self._while_open:
+            self.scheduler.close()
+            self.journal.close()
 
     def host(self, build: str, definition: BuildDefinition) -> Host:
         """What the build's fixture is in tests."""

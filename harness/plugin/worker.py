@@ -7,8 +7,8 @@ same loop as a session without workers. `harness.plugin.controller` is the other
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
-import queue
 import signal
 import threading
 import time
@@ -16,18 +16,48 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.events import Event, Notice
+from harness import events
 from harness.plugin.items import BUILD
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
+
+    from harness.events import Event
 
 RUN = "harness_run"
 """What the controller gives a worker: the run's id, and when it started."""
-NOTICES = "harness_notices"
-"""The attribute of a report that carries them."""
+EVENTS = "harness_events"
+"""The channel that it gives a worker for them."""
 STOP = "harness_stop"
 """What it sends one that shall stop at once."""
+
+_TAIL = 2048
+"""Bytes of a build's output, and how often, in seconds."""
+_TAIL_SECONDS = 0.5
+
+
+def packed(event: Event) -> tuple[str, dict[str, Any]]:
+    """An event of plain values, as execnet takes it."""
+    return type(event).__name__, vars(event)
+
+
+class Feed:
+    """The controller's end of a worker's events, for one reader of them."""
+
+    def __init__(self, reader: Callable[[Event], None]) -> None:
+        self._reader = reader
+        self._builds: set[str] = set()
+
+    def __call__(self, message: tuple[str, dict[str, Any]] | None) -> None:
+        """None: the worker is gone, and its builds with it."""
+        if message is None:
+            for build in self._builds:
+                self._reader(events.BuildFinished(build, None))
+            return
+        name, values = message
+        event: Event = getattr(events, name)(**values)
+        self._builds.add(event.build)
+        self._reader(event)
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -69,7 +99,8 @@ def _part(item: pytest.Item) -> tuple[bool, str]:
 class Worker:
     """Keeps the controller informed while our loop runs in the place of xdist's own.
 
-    A reader of events: notices go to the controller with the next report, to be shown there.
+    A reader of events: what the controller shows of them goes there at once, and of the output,
+    which may be large, the end, now and then.
     """
 
     def __init__(self, session: pytest.Session) -> None:
@@ -77,9 +108,11 @@ class Worker:
         # Its class lives in a namespace that nobody can import.
         self._xdist: Any = next(p for p in plugins if hasattr(p, "sendevent"))
         self._numbers = {item: number for number, item in enumerate(session.items)}
-        self._notices: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._channel: Any = session.config.workerinput[EVENTS]  # type: ignore[attr-defined]  # xdist's
+        self._tails: dict[str, bytes] = {}
         self._listening = threading.Lock()
         self._over = False
+        self._closing = threading.Event()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -94,28 +127,35 @@ class Worker:
         return result
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Notice):
-            self._notices.put(f"{event.build}: {event.text}" if event.build else event.text)
+        if isinstance(event, events.Output):
+            tail = self._tails.get(event.build, b"") + event.data
+            self._tails[event.build] = tail[-_TAIL:]
+        elif isinstance(event, events.StageStarted):
+            self._tails.pop(event.build, None)
+            self._send(event)
+        elif isinstance(event, events.BuildFinished):
+            self._send(dataclasses.replace(event, image=None))  # of that the manifest tells
+        elif isinstance(event, events.Notice | events.Progress):
+            self._send(event)
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self,
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        report = yield
-        lines = []
-        with contextlib.suppress(queue.Empty):
-            while True:
-                lines.append(self._notices.get_nowait())
-        vars(report)[NOTICES] = lines
-        return report
+    def _send(self, event: Event) -> None:
+        with contextlib.suppress(OSError):  # the controller is gone: `_hear` ends the session
+            self._channel.send(packed(event))
+
+    def _send_tails(self) -> None:
+        while not self._closing.wait(_TAIL_SECONDS):
+            for build in list(self._tails):
+                self._send(events.Output(build, "end", self._tails.pop(build)))
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Stop as on SIGTERM when the controller says so, or is gone."""
         self._xdist.channel.setcallback(self._hear, endmarker=(STOP, {}))
+        threading.Thread(target=self._send_tails, daemon=True).start()
         try:
             yield
         finally:
+            self._closing.set()
             with self._listening:
                 self._over = True
 

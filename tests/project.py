@@ -53,6 +53,9 @@ class Project:
         self._ttys: list[Tty] = []
         for variable in ("CI", "BUILD_NUMBER"):  # there pytest's summary repeats whole messages
             monkeypatch.delenv(variable, raising=False)
+        # A session begins three times as fast without what its tests do not need.
+        monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
 
     @property
     def path(self) -> Path:

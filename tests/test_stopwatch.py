@@ -28,7 +28,7 @@ def test_a_second_counts_for_the_innermost_stage_alone(
 def test_a_failing_stage_says_so_and_is_timed(stopwatch: Stopwatch, events: list[Event]) -> None:
     with pytest.raises(ValueError, match="no"), stopwatch.stage("boot"):
         raise ValueError("no")
-    (event,) = events
+    _, event = events
     assert isinstance(event, StageFinished)
     assert (event.stage, event.error) == ("boot", "no")
 

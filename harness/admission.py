@@ -43,7 +43,7 @@ class WhatFits:
 
     def __str__(self) -> str:
         memory = human(self.capacity.memory << 20)
-        cores = f"{self.capacity.cpus} core{'s' if self.capacity.cpus != 1 else ''}"
+        cores = f"{self.capacity.cpus} virtual core{'s' if self.capacity.cpus != 1 else ''}"
         return (
             f"this computer's {memory} of free memory and {cores} hold no more local machines at "
             "once (--parallel-builds sets another bound)"

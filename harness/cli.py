@@ -50,9 +50,10 @@ def _gc(options: argparse.Namespace) -> int:
         print(line)  # noqa: T201 - a command's output
         count += 1
     if not count:
-        print("nothing was left behind")  # noqa: T201
+        print("nothing was left behind")  # noqa: T201 - as above
     for machine in kept.find():
-        print(f"kept on purpose: {machine.build} of {machine.root}: {_ways(machine)}")  # noqa: T201
+        ways = f"harness login {machine.build}, harness remove {machine.build}"
+        print(f"kept on purpose: {machine.build} of {machine.root}: {ways}")  # noqa: T201 - as above
     return 0
 
 
@@ -77,9 +78,5 @@ def _kept(build: str) -> list[Kept]:
     found = kept.find(build)
     if not found:
         names = ", ".join(dict.fromkeys(k.build for k in kept.find())) or "none at all"
-        print(f"no machine of {build} was kept; there is: {names}", file=sys.stderr)  # noqa: T201
+        print(f"no machine of {build} was kept; there is: {names}", file=sys.stderr)  # noqa: T201 - as above
     return [k for k in found if Path.cwd().is_relative_to(k.root)] or found
-
-
-def _ways(machine: Kept) -> str:
-    return f"harness login {machine.build}, harness remove {machine.build}"

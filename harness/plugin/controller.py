@@ -87,9 +87,11 @@ class Shares:
         self._pending[node].pop(item_index, None)
 
     def mark_test_pending(self, item: str) -> None:
+        """Only a plugin that runs a crashed test again asks for this: here its machine is gone."""
         raise NotImplementedError
 
     def remove_pending_tests_from_node(self, node: Node, indices: Sequence[int]) -> None:
+        """Only xdist's own stealing of work asks for this."""
         raise NotImplementedError
 
     def remove_node(self, node: Node) -> str | None:

@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=_count,
         metavar="N",
         help="builds that may run at once; default: as many local machines as this computer's "
-        "memory and cores hold, and all others",
+        "memory and twice its cores hold, and all others",
     )
 
 

@@ -67,8 +67,12 @@ class Shares:
     def tests_finished(self) -> bool:
         return self.collection_is_completed and not self.has_pending
 
-    def add_node(self, node: Node) -> None:
+    def expect(self, node: Node) -> None:
+        """Know a worker from its start: one that another's crash overtook is never added."""
         self._pending[node] = {}
+
+    def add_node(self, node: Node) -> None:
+        """A worker is ready, which makes no difference here."""
 
     def add_node_collection(self, node: Node, collection: Sequence[str]) -> None:
         self._collected += 1
@@ -133,6 +137,7 @@ class Controller:
         self._while_open.close()
 
     def pytest_configure_node(self, node: Node) -> None:
+        self._shares.expect(node)
         given: dict[str, Any] = node.workerinput
         given[worker.RUN] = self._identity
         channel = node.gateway.newchannel()

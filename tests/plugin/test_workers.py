@@ -122,10 +122,15 @@ def test_a_worker_that_dies_is_not_replaced_and_all_that_it_leaves_undone_fails(
     assert count(project, "boot") == Counter(NAMES)
 
 
-def test_a_worker_that_dies_before_it_has_collected(project: Project) -> None:
+@pytest.mark.parametrize("later", ["gw0", "gw1"])
+def test_a_worker_that_dies_before_it_has_collected(project: Project, later: str) -> None:
+    """Before the other worker is ready, and after."""
     write(project)
     (project.path / "conftest.py").write_text(
-        "import os\nif os.environ.get('PYTEST_XDIST_WORKER') == 'gw1': os.kill(os.getpid(), 9)\n"
+        "import os, time\n"
+        "me = os.environ.get('PYTEST_XDIST_WORKER')\n"
+        f"if me == {later!r}: time.sleep(2)\n"
+        "if me == 'gw1': os.kill(os.getpid(), 9)\n"
     )
     result = project.run("-n", "2")
     assert result.ret == 1

@@ -64,10 +64,15 @@ class StageFinished(Event):
 
 @dataclass(frozen=True)
 class CallFinished(Event):
-    """A provisioning call: ``shell apt-get update``."""
+    """A provisioning call: ``shell apt-get update``.
+
+    ``reason`` says why it ran although calls are answered from the record where they can be; None:
+    it was; empty: this run has no record.
+    """
 
     call: str
     seconds: float
+    reason: str | None = ""
 
 
 @dataclass(frozen=True)

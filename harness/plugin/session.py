@@ -140,6 +140,7 @@ class BuildSession:
             cancel=self.cancel,
             events=self.events,
             cold=self.config.getoption("cold"),
+            checkpoint_age=options.checkpoint_age(self.config),
             known_names=self._known_names,
         )
         whole = f"{build.file.nodeid}::{build.definition.name}"

@@ -18,7 +18,7 @@ from harness.secret import MASK, Secret, hidden, secrets_in
 from harness.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from harness.cancel import CancelToken
@@ -47,6 +47,9 @@ class Context:
     events: Dispatcher
     cold: bool = False
     """Boot every machine from the start, though a saved one could be resumed."""
+    checkpoint_age: float = 0.0
+    """How old a machine's provisioning may be that is resumed, in seconds; 0: no machine is saved
+    while it is provisioned, and none of those is resumed."""
     known_names: tuple[str, ...] = ()
     """What patterns may mean: names of the builds collected and of their sources, and the types
     of source that exist."""
@@ -68,6 +71,11 @@ class Context:
         if problem := self.events.masker.hide(secret):
             text = f"{name} {problem}, and is not masked where it appears"
             self.events.emit(Notice(self.build, text))
+
+    @functools.cached_property
+    def notes(self) -> dict[str, Any]:
+        """What a source has found out, and would find out again, in this build."""
+        return {}
 
     @functools.cached_property
     def stopwatch(self) -> Stopwatch:
@@ -147,6 +155,32 @@ class Instance(Protocol):
         """What only launching could tell (the base's digest, say), for the manifest."""
 
 
+class Checkpoints(Protocol):
+    """Machines of one kind that were saved while they ran: each after its last call."""
+
+    def calls(self) -> Iterable[Sequence[Mapping[str, Any]]]:
+        """The calls that each has had; at least one."""
+
+    def resume(self, key: str) -> Instance:
+        """Start a machine where another was saved.
+
+        Args:
+            key: of its last call.
+
+        Raises:
+            SourceError: it does not run, and has been thrown away.
+        """
+
+    def save(
+        self, instance: Instance, connection: Connection, calls: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Save a machine that runs, and then runs on.
+
+        Raises:
+            SourceError: it cannot be saved, but runs on.
+        """
+
+
 class Source(Options, abc.ABC):
     """Where a machine comes from and where its image goes.
 
@@ -168,6 +202,11 @@ class Source(Options, abc.ABC):
     @abc.abstractmethod
     def launch(self, context: Context) -> Instance:
         """Start a machine; every resource goes into the journal before it is made."""
+
+    def checkpoints(self, context: Context) -> Checkpoints | None:
+        """Where machines like this one are saved while they are provisioned; default: nowhere."""
+        del context
+        return None
 
     @abc.abstractmethod
     def connect(self, instance: Instance, context: Context) -> Connection:

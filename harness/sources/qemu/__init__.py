@@ -12,7 +12,7 @@ from harness.errors import SourceError
 from harness.model import LocalDemand
 from harness.options import Range
 from harness.secret import MASK, Secret
-from harness.sources.base import Connection, Context, Instance, Source
+from harness.sources.base import Checkpoints, Connection, Context, Instance, Source
 from harness.sources.qemu import bases, capture, launch, options, processes, shutdown
 from harness.sources.qemu.vm import VirtualMachine
 from harness.sources.ssh_options import SshOptions
@@ -172,6 +172,9 @@ class Qemu(SshOptions, Source):
 
     def launch(self, context: Context) -> Instance:
         return launch.launch(self, context)
+
+    def checkpoints(self, context: Context) -> Checkpoints | None:
+        return launch.checkpoints(self, context)
 
     def keep(self, instance: Instance, context: Context) -> dict[str, Any]:
         del context

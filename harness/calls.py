@@ -42,13 +42,14 @@ S = TypeVar("S", bound=Provisioned)
 
 
 def provisioning(
-    *named_by: str, files: tuple[str, ...] = (), here: bool = False
+    *named_by: str, files: tuple[str, ...] = (), here: bool = False, fetches: bool = False
 ) -> Callable[[Callable[Concatenate[S, P], T]], Callable[Concatenate[S, P], T]]:
     """Make a method a provisioning call.
 
     Args:
         named_by: arguments; the first of them that was given names the call to a person.
         files: arguments that name local files or folders, whose content counts.
+        fetches: what it does is done here, with what comes from the machine.
         here: it does its work on this computer, and is no link of the machine's chain.
     """
 
@@ -63,7 +64,7 @@ def provisioning(
             given = dict(values)
             name = _name(method.__name__, [given[each] for each in named_by])
             unkept = "" if given.pop("cache", True) else "cache=False"
-            link = step(method.__name__, given, files, self.folder, unkept)
+            link = step(method.__name__, given, files, self.folder, unkept, fetches=fetches)
             run = functools.partial(method, self, *args, **kwargs)
             with self.stopwatch.call(name) as told:
                 if here:

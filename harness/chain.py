@@ -50,6 +50,8 @@ class Step:
     files: Mapping[str, str] = field(default_factory=dict)
     unkept: str = ""
     """Why it is never answered from a record; empty: it may be."""
+    fetches: bool = False
+    """What it does is done on this computer, with what comes from the machine."""
 
     def key(self, before: str) -> str:
         return _hash([before, self.method, self.arguments, self.files])
@@ -73,6 +75,18 @@ class Call:
         return dataclasses.asdict(self)
 
 
+class Unknown(CommandResult):
+    """What a call answered that nobody has made: who looks at it needs a machine."""
+
+    def __init__(self) -> None:
+        super().__init__("", 0)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("__"):
+            return super().__getattribute__(name)
+        raise OutOfStepError(f"{name} of what a call answered")
+
+
 class Chain:
     """The calls of a build on one machine.
 
@@ -82,6 +96,8 @@ class Chain:
         had: how many calls the machine has had for certain: another call among the first ``had``
             is an `OutOfStepError`. Infinite: there is no machine, only the record.
         before: the attempt before this one; what it ran on this computer is not run again.
+        dry: go on without a machine behind a call that is not on the record, as long as nobody
+            asks what it answered.
 
     Attributes:
         calls: those that have succeeded, up to the first that did not; for the record.
@@ -97,10 +113,12 @@ class Chain:
         reasons: Mapping[str, Call] | None = None,
         had: float = 0,
         before: Chain | None = None,
+        dry: bool = False,
     ) -> None:
         self._known = known or {}
         self._reasons = reasons
         self._had = had
+        self._dry = dry
         self._here = list(before.here) if before else []
         self._thread = threading.get_ident()
         self._archive: bytes | None = None
@@ -146,6 +164,9 @@ class Chain:
         if not self.closed and key in self._known:
             tell(None)
             return self._replay(self._known[key], run)
+        if self._dry and not self.closed and not step.fetches:
+            self.calls.append(self._new(step, key, {}))
+            return Unknown()
         reason = self._why(step, key)
         if len(self.calls) < self._had:
             self.close(reason)
@@ -194,11 +215,13 @@ class Chain:
         if archive is None:
             self.closed = self.closed or f"{step.method} before fetched too much to keep"
         if not self.closed:
-            answer = _answer(result, archive or b"")
-            facts = (step.method, step.arguments, step.files)
-            self.calls.append(Call(key, self.last_key, *facts, time.time(), answer))
+            self.calls.append(self._new(step, key, _answer(result, archive or b"")))
             self.ran(self.calls[-1], time.monotonic() - started)
         return result
+
+    def _new(self, step: Step, key: str, answer: Mapping[str, Any]) -> Call:
+        facts = (step.method, step.arguments, step.files)
+        return Call(key, self.last_key, *facts, time.time(), answer)
 
     def _fetched(self) -> bytes | None:
         return self._recorder.data if self._recorder is not None else b""
@@ -226,6 +249,8 @@ def step(
     files: Sequence[str] = (),
     folder: Path = Path(),
     unkept: str = "",
+    *,
+    fetches: bool = False,
 ) -> Step:
     """A call as the chain knows it.
 
@@ -235,10 +260,11 @@ def step(
         files: which of them name local files or folders.
         folder: where relative paths start.
         unkept: why it is never answered from a record.
+        fetches: see `Step`.
     """
     arguments = {key: _hash(_plain(value)) for key, value in given.items()}
     used = [file for key in files if given.get(key) for file in _content(folder, given[key])]
-    return Step(name, arguments, dict(used), unkept)
+    return Step(name, arguments, dict(used), unkept, fetches)
 
 
 def _hash(value: object) -> str:

@@ -67,6 +67,8 @@ class Record:
         self._attached = attached
         self._saved: Checkpoints | None = None
         self._start = Start()
+        self.calls: Sequence[Call] | None = None
+        """Of the machine that was provisioned; None: they do not tell all that was done."""
 
     def open(self, function: Function) -> None:
         """Look for the checkpoint to begin at; ``function`` provisions the machine it is given."""
@@ -112,6 +114,7 @@ class Record:
         yield
         if self._saved is not None:
             saver.finish()
+        self.calls = None if chain.closed else tuple(chain.calls)
         chain.close("provisioning is over")
         self._tell_what_was_replayed(chain, instance)
 

@@ -129,10 +129,14 @@ class TestFinished(Event):
 
 @dataclass(frozen=True)
 class BuildFinished(Event):
-    """The build is over and its machine is gone; ``reason`` says why there is no image."""
+    """The build is over and its machine is gone; ``reason`` says why there is no image.
+
+    Where it is ``up_to_date``, the image is an earlier run's, and there was no machine.
+    """
 
     image: Image | None
     reason: str = ""
+    up_to_date: bool = False
 
 
 class Dispatcher:

@@ -15,7 +15,16 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from harness import assertions, checkpoints, cloud_init, console, said, seal, users
+from harness import (
+    assertions,
+    checkpoints,
+    cloud_init,
+    console,
+    said,
+    seal,
+    up_to_date,
+    users,
+)
 from harness.chain import OutOfStepError
 from harness.definition import source_name
 from harness.errors import CancelledError, HarnessError
@@ -95,6 +104,8 @@ class BuildRun:
         self.error_shown = False
         self.failed_stage = "the start"
         self.image: Image | None = None
+        self.up_to_date: Image | None = None
+        """An image of an earlier run that was made of the same; then there is no machine."""
         self.reason = ""
         self.machine: Machine | None = None
         self.host: assertions.Host | None = None
@@ -217,6 +228,10 @@ class BuildRun:
 
     def _stages(self, arguments: Mapping[str, Any]) -> None:
         function = functools.partial(self.definition.function, **arguments)
+        if self.context.image_age:
+            self.up_to_date = up_to_date.find(self.source, self.context, function)
+        if self.up_to_date is not None:
+            return
         with self._stage("boot"):
             self._record.open(function)
         try:
@@ -281,12 +296,20 @@ class BuildRun:
                 seal.seal(self.machine, instance.public_key, self.definition.seal)
 
     def _take_image(self, instance: Instance, connection: Connection) -> Image:
+        calls = self._record.calls
+        if calls is not None:
+            last_key = calls[-1].key if calls else ""
+            made_of = up_to_date.input_hash(self.source, self.context, last_key)
+            self.context.notes["input_hash"] = made_of
         with self._stage("capture"):
             self.source.stop(instance, connection, self.context)
             candidate = self.source.capture(instance, self.context)
         # Here a verify stage will boot the candidate before anybody can see it.
         with self._stage("publish"):
-            return self.source.publish(candidate, self.context)
+            image = self.source.publish(candidate, self.context)
+        if calls is not None:
+            up_to_date.note(self.context.input_hash, image, calls)
+        return image
 
     def _read_console(self, instance: Instance) -> bytes:
         try:
@@ -351,8 +374,9 @@ class BuildRun:
                 return self._words.get(timeout=0.1)
 
     def _finish(self) -> None:
-        self.reason = "" if self.image else self.reason or self._why_no_image()
-        self._emit(BuildFinished(self.name, self.image, self.reason))
+        image = self.image or self.up_to_date
+        self.reason = "" if image else self.reason or self._why_no_image()
+        self._emit(BuildFinished(self.name, image, self.reason, self.up_to_date is not None))
         self._tell(State.FINISHED)
 
     def _why_no_image(self) -> str:

@@ -279,7 +279,7 @@ class Machine:
         self.tell(f"$ write {len(data)} bytes to {remote}")
         transfer.put_content(self._as(sudo), data, remote, mode=mode, timeout=_seconds(timeout))
 
-    @provisioning("remote")
+    @provisioning("remote", fetches=True)
     def get(
         self,
         remote: str,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from harness.scheduler import Bound
 
 CHECKPOINT_MAX_AGE = 24 * 3600.0
+IMAGE_MAX_AGE = 7 * 24 * 3600.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,6 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="fresh",
         action="store_false",
         help="resume machines from checkpoints of their provisioning, as is the default elsewhere",
+    )
+    group.addoption(
+        "--skip-unchanged",
+        action="store_true",
+        help="leave out a build whose image is there, was made of the same inputs (source, base, "
+        "provisioning, code of the tests) and is not too old",
     )
     group.addoption(
         "--parallel-builds",
@@ -61,6 +68,11 @@ def checkpoint_age(config: pytest.Config) -> float:
     asked: bool | None = config.getoption("fresh")
     fresh = bool(os.environ.get("CI")) if asked is None else asked
     return 0.0 if fresh else CHECKPOINT_MAX_AGE
+
+
+def image_age(config: pytest.Config) -> float:
+    """How old an image may be that is taken for up to date, in seconds; 0: none is."""
+    return IMAGE_MAX_AGE if config.getoption("skip_unchanged") else 0.0
 
 
 def _count(text: str) -> int:

@@ -79,6 +79,7 @@ class Manifest:
         elif isinstance(event, BuildFinished):
             entry["image"] = event.image.as_dict() if event.image else None
             entry["reason"] = event.reason
+            entry |= {"up_to_date": True} if event.up_to_date else {}
             self._unfinished.discard(event.build)
         else:
             return False

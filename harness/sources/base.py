@@ -50,6 +50,10 @@ class Context:
     checkpoint_age: float = 0.0
     """How old a machine's provisioning may be that is resumed, in seconds; 0: no machine is saved
     while it is provisioned, and none of those is resumed."""
+    image_age: float = 0.0
+    """How old an image may be that is taken for up to date, in seconds; 0: none is looked for."""
+    code_digest: str = ""
+    """Of the code of the build and its tests, with all that it imports from the repository."""
     known_names: tuple[str, ...] = ()
     """What patterns may mean: names of the builds collected and of their sources, and the types
     of source that exist."""
@@ -76,6 +80,15 @@ class Context:
     def notes(self) -> dict[str, Any]:
         """What a source has found out, and would find out again, in this build."""
         return {}
+
+    @property
+    def input_hash(self) -> str:
+        """Of all that the image is made of; a source puts it where the image can be found by it.
+
+        Empty: not all is known.
+        """
+        found: str = self.notes.get("input_hash", "")
+        return found
 
     @functools.cached_property
     def stopwatch(self) -> Stopwatch:
@@ -202,6 +215,22 @@ class Source(Options, abc.ABC):
     @abc.abstractmethod
     def launch(self, context: Context) -> Instance:
         """Start a machine; every resource goes into the journal before it is made."""
+
+    def facts(self, context: Context) -> Mapping[str, Any]:
+        """What decides what an image is and is no option, such as the base's checksum."""
+        del context
+        return {}
+
+    def find_image(self, made_of: str, noted: Image | None, context: Context) -> Image | None:
+        """An image that was made of these inputs, if it still is what it was.
+
+        Args:
+            made_of: their hash, see `Context.input_hash`.
+            noted: what this computer knows of it, and that is young enough; None: nothing.
+            context: the build's; one that is older than its ``image_age`` does not count.
+        """
+        del made_of, noted, context
+        return None
 
     def checkpoints(self, context: Context) -> Checkpoints | None:
         """Where machines like this one are saved while they are provisioned; default: nowhere."""

@@ -173,6 +173,13 @@ class Qemu(SshOptions, Source):
     def launch(self, context: Context) -> Instance:
         return launch.launch(self, context)
 
+    def facts(self, context: Context) -> Mapping[str, Any]:
+        return launch.facts(self, context)
+
+    def find_image(self, made_of: str, noted: Image | None, context: Context) -> Image | None:
+        del made_of
+        return noted if noted and capture.is_there(noted, context) else None
+
     def checkpoints(self, context: Context) -> Checkpoints | None:
         return launch.checkpoints(self, context)
 

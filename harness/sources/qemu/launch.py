@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import secrets
 import time
 from dataclasses import asdict
@@ -85,6 +86,14 @@ def _launch(
         "boot": "warm" if vm.connection else "cold",
     }
     return vm
+
+
+def facts(source: Qemu, context: Context) -> Mapping[str, Any]:
+    """What a machine is made of beside the options; the base is made or fetched if need be."""
+    blueprint = _blueprint(source, context)
+    texts = [blueprint.user_data, *(reveal(each) for pair in source.qemuargs for each in pair)]
+    hidden = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    return {**blueprint.base.inputs, "cd": blueprint.cd.digest, "texts": hidden}
 
 
 def keep(vm: VirtualMachine) -> dict[str, Any]:

@@ -48,7 +48,23 @@ rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
 printf %s '{host_private}' >/etc/ssh/ssh_host_ed25519_key
 printf '%s\\n' '{host_public}' >/etc/ssh/ssh_host_ed25519_key.pub
 chmod 644 /etc/ssh/ssh_host_ed25519_key.pub
-kill -HUP "$(cat /run/sshd.pid)"
+listener=$(cat /run/sshd.pid)
+kill -HUP "$listener"
+# Whoever was logged in then is not there any more, which his server would not know for hours.
+pid=$$ ours=
+while [ "$pid" -gt 1 ]; do
+  ours="$ours $pid "
+  read -r stat </proc/$pid/stat
+  set -- ${{stat##*) }}
+  pid=$2
+done
+for stat in /proc/[0-9]*/stat; do
+  read -r stat 2>/dev/null <"$stat" || continue
+  set -- ${{stat##*) }}
+  pid=${{stat%% *}}
+  case $ours in *" $pid "*) continue ;; esac
+  [ "$2" != "$listener" ] || kill "$pid" || true
+done
 keys=~{username}/.ssh/authorized_keys
 others=$(grep -vF '{old}' "$keys" || true)
 {{ [ -z "$others" ] || printf '%s\\n' "$others"; printf '%s\\n' '{public}'; }} >"$keys"

@@ -66,24 +66,20 @@ class Record:
         self._context = context
         self._attached = attached
         self._saved: Checkpoints | None = None
-        self._start = Start()
+        self._start: Start | None = None
         self.calls: Sequence[Call] | None = None
         """Of the machine that was provisioned; None: they do not tell all that was done."""
-
-    def open(self, function: Function) -> None:
-        """Look for the checkpoint to begin at; ``function`` provisions the machine it is given."""
-        if self._attached is None and self._context.checkpoint_age:
-            self._saved = self._source.checkpoints(self._context)
-        if self._saved is not None:
-            self._start = find(self._saved, self._source, self._context, function)
 
     def give_up(self, why: str) -> None:
         """Begin with a machine that has had no call."""
         self._tell(f"once more, without a checkpoint: {why}")
         self._start = Start()
 
-    def launch(self) -> Instance:
+    def launch(self, function: Function) -> Instance:
         """The machine to begin with.
+
+        Args:
+            function: provisions the machine that it is given.
 
         Raises:
             OutOfStepError: it cannot be resumed.
@@ -91,6 +87,8 @@ class Record:
         if self._attached is not None:
             kept.take(self._attached, self._context.journal)
             return self._source.attach(self._attached.record, self._context)
+        if self._start is None:
+            self._start = self._found(function)
         if self._saved is None or not self._start.calls:
             return self._source.launch(self._context)
         try:
@@ -100,8 +98,9 @@ class Record:
 
     def chain(self) -> Chain:
         """For the machine that was launched."""
-        if self._attached is None:
+        if self._start is not None:
             return self._start.chain()
+        assert self._attached is not None
         known = by_key(Call(**call) for call in self._attached.calls)
         return Chain(known, reasons=known)
 
@@ -117,6 +116,13 @@ class Record:
         self.calls = None if chain.closed else tuple(chain.calls)
         chain.close("provisioning is over")
         self._tell_what_was_replayed(chain, instance)
+
+    def _found(self, function: Function) -> Start:
+        if self._context.checkpoint_age:
+            self._saved = self._source.checkpoints(self._context)
+        if self._saved is None:
+            return Start()
+        return find(self._saved, self._source, self._context, function)
 
     def _tell_what_was_replayed(self, chain: Chain, instance: Instance) -> None:
         if chain.replayed:

@@ -232,8 +232,6 @@ class BuildRun:
             self.up_to_date = up_to_date.find(self.source, self.context, function)
         if self.up_to_date is not None:
             return
-        with self._stage("boot"):
-            self._record.open(function)
         try:
             instance, connection = self._provisioned(function)
         except OutOfStepError as error:
@@ -251,7 +249,7 @@ class BuildRun:
             self.image = self._take_image(instance, connection)
 
     def _provisioned(self, function: Callable[[Machine], None]) -> tuple[Instance, Connection]:
-        instance = self._boot()
+        instance = self._boot(function)
         read_console = functools.partial(self._read_console, instance)
         with console.shown(read_console):
             connection = self._connect(instance)
@@ -259,11 +257,11 @@ class BuildRun:
             self._provision(instance, connection, function)
         return instance, connection
 
-    def _boot(self) -> Instance:
+    def _boot(self, function: Callable[[Machine], None]) -> Instance:
         launched: list[Instance] = []
         self._undo.callback(self._destroy, launched)
         with self._stage("boot"):
-            launched.append(self._record.launch())
+            launched.append(self._record.launch(function))
         instance = launched[0]
         self._emit(MachineLaunched(self.name, instance.id, instance.inputs))
         return instance

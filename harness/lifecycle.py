@@ -282,7 +282,8 @@ class BuildRun:
         with self._stage("provision"):
             with self._record.kept(chain, instance, connection):
                 function(self.machine)
-            connection.renew()
+            if not self._record.replayed_all:
+                connection.renew()  # groups, limits and PATH may have changed
         user = users.target(self.definition.sudo, self.source.ssh_username)
         reveal = functools.partial(self.context.reveal, "an argument of a test's command")
         self.host = assertions.host(connection, self.name, user, reveal)

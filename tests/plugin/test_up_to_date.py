@@ -151,6 +151,15 @@ def test_a_failing_build_leaves_no_word(project: Project) -> None:
     assert not list(up_to_date.directory().glob("*"))
 
 
+def test_builds_that_are_alike_do_not_stand_for_each_other(project: Project) -> None:
+    write(project, option='), FakeSource(diary=DIARY, name="other"')
+    assert built(project, "--only", "web.fake")
+    project.run("--skip-unchanged")
+    entries = project.manifest()
+    assert entries["web.fake"].get("up_to_date")
+    assert "up_to_date" not in entries["web.other"]
+
+
 def test_with_workers(project: Project) -> None:
     assert built(project, "-n", "2")
     assert not built(project, "-n", "2")

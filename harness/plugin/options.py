@@ -1,14 +1,19 @@
-"""The harness's own options of the pytest command."""
+"""The harness's own options of the pytest command, and the project's settings."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
+from harness import settings
+from harness.errors import ConfigurationError
+
+if TYPE_CHECKING:
     from harness.scheduler import Bound
+
+SETTINGS = pytest.StashKey[settings.Settings]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,6 +30,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="builds that may run at once; default: as many local machines as this computer's "
         "memory and twice its cores hold, and all others",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        config.stash[SETTINGS] = settings.read(config.rootpath)
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def bound(config: pytest.Config) -> Bound:

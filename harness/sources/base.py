@@ -14,6 +14,7 @@ from harness.errors import SourceError
 from harness.events import Notice
 from harness.model import LocalDemand
 from harness.options import Options
+from harness.pins import Pins
 from harness.secret import MASK, Secret, hidden, secrets_in
 from harness.stopwatch import Stopwatch
 
@@ -73,6 +74,11 @@ class Context:
     def stopwatch(self) -> Stopwatch:
         """Times the build's stages; a source may time parts of its own (``base``, ``save``)."""
         return Stopwatch(self.build, self.events)
+
+    @functools.cached_property
+    def pins(self) -> Pins:
+        """What the build uses of the cache, until its machine is destroyed."""
+        return Pins()
 
 
 class Stream(Protocol):
@@ -244,6 +250,7 @@ class Source(Options, abc.ABC):
         for resource in context.journal.outstanding(context.build):
             self.discard(resource)
             context.journal.gone(resource)
+        context.pins.close()
 
     def options(self) -> dict[str, Any]:
         """The options as JSON knows them; what is kept out of the repr is masked here too."""

@@ -174,8 +174,7 @@ class Qemu(SshOptions, Source):
         return launch.launch(self, context)
 
     def keep(self, instance: Instance, context: Context) -> dict[str, Any]:
-        del context
-        return launch.keep(_vm(instance))
+        return launch.keep(_vm(instance), context)
 
     def attach(self, record: Mapping[str, Any], context: Context) -> Instance:
         return launch.attach(self, record, context)
@@ -208,7 +207,6 @@ class Qemu(SshOptions, Source):
     def destroy(self, instance: Instance | None, context: Context) -> None:
         if instance is not None:
             _vm(instance).kill()
-            _vm(instance).resources.close()
         super().destroy(instance, context)
 
     @classmethod

@@ -17,7 +17,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from harness import cache, cloud_init, console, keys
+from harness import cache, cloud_init, console, keys, pins
 from harness.errors import CommandError, CommandTimeoutError, SourceError
 from harness.events import ConsoleRead, Notice
 from harness.sources.qemu import access, disk, workshop
@@ -140,8 +140,8 @@ class Warmer:
         except (SourceError, CommandError, ConnectionError, TimeoutError) as error:
             vm.kill()
             vm.disk.unlink(missing_ok=True)
-            vm.resources.close()
-            cache.discard(state.directory)
+            self.context.pins.release(state.directory)
+            pins.discard(state.directory)
             self._say(f"the saved machine did not resume, booting a new one: {error}")
             return None
 
@@ -152,12 +152,23 @@ class Warmer:
             return None
         try:
             with self._saving(state):
-                cache.entry(state.directory, self.context.cancel, self._make)
+                self.context.pins.entry(
+                    state.directory,
+                    self.context.cancel,
+                    self._make,
+                    name=self._described(),
+                    needs=[self.blueprint.base.path],
+                )
         except _CannotBeSavedError as error:
             cache.remember(f"cold-{name}", str(error))
             self._say(f"this machine cannot be saved, so each boots anew: {error}")
             return None
         return state
+
+    def _described(self) -> str:
+        shape = self.blueprint.shape
+        machine = f"{shape.memory} MiB, {shape.cpus} CPUs, {self.accelerator}"
+        return f"{self.blueprint.base.name}, {machine}"
 
     def _saving(self, state: State) -> contextlib.AbstractContextManager[None]:
         """A stage of its own where there is something to save, or to wait for."""
@@ -171,7 +182,7 @@ class Warmer:
             made.mkdir(mode=0o700)
             own = access.Keys.generate(keys.generate_key())
             vm = self.blueprint.machine(f"warm-{secrets.token_hex(4)}", made, own)
-            vm.memory_file = State(made).memory
+            vm.memory_file, vm.pins = State(made).memory, self.context.pins
             self.blueprint.give_disks(vm, self.run)
             try:
                 vm.start(self.accelerator)
@@ -202,6 +213,7 @@ class Warmer:
             vm.save(state.devices)
         except SourceError as error:
             raise _CannotBeSavedError(str(error)) from error
+        disk.make_sparse(self.run, state.memory)
         (state.directory / "keys.json").touch(mode=0o600)
         (state.directory / "keys.json").write_text(json.dumps(asdict(vm.keys)))
         for path in state.directory.iterdir():
@@ -209,7 +221,6 @@ class Warmer:
                 os.fsync(file.fileno())
 
     def _resume(self, vm: VirtualMachine, state: State) -> Connection:
-        vm.resources.enter_context(cache.in_use(state.directory))
         disk.create_overlay(self.run, state.disk, "qcow2", vm.disk, None)
         vm.resume(self.accelerator, state.memory, state.devices, state.console)
         connection = self.log_in(vm, state.keys)

@@ -63,6 +63,11 @@ def prune(bound: int) -> Iterator[Entry]:
         yield removed
 
 
+def clear() -> Iterator[Entry]:
+    """Remove all that is not in use, and tell of each."""
+    return prune(-1)  # not 0, which entries that take no room are within
+
+
 def _remove_empty() -> None:
     """Forget what failed to be made; else it would need other entries for ever."""
     for path in list(pins.all_entries()):

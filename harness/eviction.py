@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import pins
+from harness import cache, pins
+from harness.cancel import CancelToken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,15 +53,17 @@ def prune(bound: int) -> Iterator[Entry]:
 
     Those in use stay, and those that another needs which stays.
     """
-    _remove_empty()
-    left = entries()
-    while sum(entry.size for entry in left) > bound:
-        # From the beginning each time: an entry that was needed may not be any more.
-        removed = next((entry for entry in left if pins.discard(entry.path)), None)
-        if removed is None:
-            return
-        left.remove(removed)
-        yield removed
+    # One at a time: of two, each would make room for the whole excess.
+    with cache.locked(cache.directory() / "eviction", CancelToken()):
+        _remove_empty()
+        left = entries()
+        while sum(entry.size for entry in left) > bound:
+            # From the beginning each time: an entry that was needed may not be any more.
+            removed = next((entry for entry in left if pins.discard(entry.path)), None)
+            if removed is None:
+                return
+            left.remove(removed)
+            yield removed
 
 
 def clear() -> Iterator[Entry]:

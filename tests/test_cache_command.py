@@ -35,7 +35,7 @@ def pin(user: Pins, kind: str, name: str, needs: Sequence[Path] = ()) -> Path:
     def make(partial: Path) -> None:
         partial.write_bytes(os.urandom((1 << 20) - 4096))  # a page is the marker's
 
-    path = cache.directory() / kind / name.split(",")[0]
+    path = cache.directory() / kind / name.split(",", maxsplit=1)[0]
     return user.entry(path, CancelToken(), make, name=name, needs=needs)
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,19 @@ def test_what_is_described_is_recognised(user: Pins) -> None:
     use("b")
     described = {e.path.name: (str(e), e.in_use, e.whole) for e in eviction.entries()}
     assert described == {"a": ("things/the a", True, True), "b": ("things/the b", False, True)}
+
+
+def test_two_that_prune_at_once_remove_no_more_than_is_needed() -> None:
+    for at, name in enumerate("abcd", start=1):
+        use(name, at=at)
+    first = eviction.prune(3 * MIB + MIB // 2)
+    removed = [next(first).path.name]
+    other = threading.Thread(target=lambda: removed.extend(prune(3)))
+    other.start()
+    time.sleep(0.1)
+    assert list(first) == []
+    other.join()
+    assert removed == ["a"]
 
 
 def test_what_is_in_use_is_kept_even_beyond_the_bound(user: Pins) -> None:

@@ -115,7 +115,7 @@ def about(path: Path) -> About:
     """What an entry's marker says."""
     try:
         return About(**json.loads(_marker(path).read_bytes()))
-    except (FileNotFoundError, ValueError):  # gone, or about to be written
+    except (FileNotFoundError, ValueError, TypeError):  # gone, about to be written, or not ours
         return About(path.name)
 
 

@@ -37,7 +37,7 @@ SOURCE = Qemu(accelerator="tcg")
 
 
 def main() -> None:
-    """Time each way in turn and print the medians."""
+    """Time each way in turn and print medians and minima."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="of each, after one that warms up")
     runs = parser.parse_args().runs
@@ -65,31 +65,33 @@ def measure(work: Path, state: Path, runs: int) -> None:
         print(f"{packer}: packed in {time.monotonic() - started:.1f} s")
     for way, file in files.items():
         print(f"{way}: {human(file.stat().st_blocks * 512)} on disk")
-    times = defaultdict(list)
+    times, unpacking = defaultdict(list), defaultdict(list)
     for number in range(runs + 1):
         for way, file in files.items():
             for temperature in ("cold", "warm"):
-                seconds = resume_from(work, way, file, memory, cold=temperature == "cold")
+                if temperature == "cold":
+                    drop_from_page_cache(file, *memory.parent.iterdir())
+                unpacked, resumed = resume_from(work, way, file, memory)
                 if number:
-                    times[way, temperature].append(seconds)
-    for (way, temperature), all_seconds in times.items():
-        print(f"{way} {temperature}: {statistics.median(all_seconds):.2f} s, median of {runs}")
+                    times[way, temperature].append(unpacked + resumed)
+                    unpacking[way, temperature].append(unpacked)
+    for key, seconds in times.items():
+        median, part = statistics.median(seconds), statistics.median(unpacking[key])
+        print(f"{' '.join(key)}: median {median:.2f} s (unpacking {part:.2f} s), ", end="")
+        print(f"minimum {min(seconds):.2f} s")
 
 
-def resume_from(work: Path, way: str, file: Path, memory: Path, *, cold: bool) -> float:
-    """Seconds of unpacking, if need be, and resuming."""
-    if cold:
-        for path in (file, *memory.parent.iterdir()):
-            _drop_from_page_cache(path)
-    unpacking = time.monotonic()
+def resume_from(work: Path, way: str, file: Path, memory: Path) -> tuple[float, float]:
+    """Seconds of unpacking, if need be, and of resuming."""
+    started = time.monotonic()
     if way == "raw":
         os.link(file, memory)
     else:
         subprocess.run(UNPACK[way].format(file, memory).split(), check=True)
-    seconds = time.monotonic() - unpacking
-    seconds += resume(work)
+    unpacked = time.monotonic() - started
+    resumed = resume(work)
     memory.unlink()
-    return seconds
+    return unpacked, resumed
 
 
 def resume(work: Path) -> float:
@@ -118,10 +120,12 @@ def _use_own_cache(work: Path) -> None:
         shutil.copytree(base, recipe_bases.directory(recipes.RECIPES["debian-12"]))
 
 
-def _drop_from_page_cache(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+def drop_from_page_cache(*paths: Path) -> None:
+    """Have the next reader read them from the disk."""
+    for path in paths:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 if __name__ == "__main__":

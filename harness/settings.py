@@ -32,7 +32,7 @@ def _setting(default: object, parse: Callable[[str, Any], Any], variable: str = 
         parse: gets what messages call the value, and the value; raises `ConfigurationError`.
         variable: of the environment, which overrides the file unless it is empty.
     """
-    return field(default=default, metadata={"parse": parse, "variable": variable})
+    return field(default_factory=lambda: default, metadata={"parse": parse, "variable": variable})
 
 
 @dataclass(frozen=True)

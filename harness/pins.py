@@ -9,6 +9,7 @@ and which other entries it cannot do without: they stay as long as it does.
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from harness.cancel import CancelToken
 
-_MARKER = ".users"
+_MARKER, _LOCK, _GONE = ".users", ".lock", ".gone"
+_BESIDE = (_MARKER, _LOCK, _GONE, ".partial*", ".work-*")
 
 
 @dataclass(frozen=True)
@@ -135,13 +137,14 @@ def in_use(path: Path) -> bool:
 
 def parts(path: Path) -> list[Path]:
     """All that is there of an entry: itself, what is unfinished of it, its marker and lock."""
-    beside = sorted(path.parent.glob(f"{path.name}.*"))
+    name = glob.escape(path.name)
+    beside = [part for end in _BESIDE for part in path.parent.glob(name + end)]
     return [path, *beside] if path.exists() else beside
 
 
 def content(path: Path) -> list[Path]:
     """The same without marker and lock; empty: it failed to be made, or is about to be."""
-    return [part for part in parts(path) if part.suffix not in (_MARKER, ".lock")]
+    return [part for part in parts(path) if part.suffix not in (_MARKER, _LOCK)]
 
 
 def discard(path: Path) -> bool:
@@ -153,7 +156,7 @@ def discard(path: Path) -> bool:
     with marker:  # nobody makes it now, since who does has pinned it
         if _entry(path) in {needed for other in all_entries() for needed in about(other).needs}:
             return False
-        gone = path.with_name(f"{path.name}.gone")
+        gone = path.with_name(path.name + _GONE)
         _remove(gone)
         if path.exists():
             path.rename(gone)  # in one step: half an entry would be taken for a whole one

@@ -196,6 +196,13 @@ def test_what_was_cut_short_does_not_keep_a_folder_from_being_made(user: Pins) -
     assert [file.name for file in pin(user, "a").iterdir()] == ["disk"]
 
 
+def test_names_may_have_any_form() -> None:
+    for at, name in enumerate(["a[1]", "a1", "a", "a.b"], start=1):
+        use(name, at=at)
+    assert prune(1) == ["a[1]", "a1", "a"]
+    assert left() == ["a.b"]
+
+
 def test_a_pin_may_be_released(user: Pins) -> None:
     path = pin(user, "a")
     assert not pins.discard(path)

@@ -4,6 +4,15 @@ A state is a folder in the cache: the disk; the guest's memory, of which every r
 a private copy and reads only the pages that it touches; the devices; the keys that let us in. What
 a boot made only once (keys, clock, randomness) each resumed machine gets anew, before anybody else
 may use it; what names a machine (its machine-id, say) the seal takes out of every image anyway.
+
+Memory is kept as it is, with holes for zeros (1 GiB of it takes 192 MiB of disk, 222 without those
+made here), since compressed it would take longer to resume: `python benchmarks/memory_state.py
+--runs 7`, ways in turn on two busy cores under emulation, seconds until the machine is ready:
+
+            on disk   not in the page cache       there from the time before
+    as is   186 MiB   4.2 at best, median 7.8     2.8 at best, median 6.6
+    zstd     60 MiB   4.7              8.3        4.7              7.9
+    lz4      84 MiB   4.8             10.6        4.4              9.5
 """
 
 from __future__ import annotations

@@ -109,6 +109,7 @@ def resume(work: Path) -> float:
         SOURCE.destroy(machine, context)
     finally:
         SOURCE.destroy(None, context)
+        context.pins.close()
         journal.close()
     return seconds
 

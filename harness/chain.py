@@ -1,125 +1,270 @@
 """The provisioning calls of a build as a chain, so that a machine that had some need not again.
 
-A call's key is a hash of what it is: its arguments, and what is in the local files that it uses.
-As long as a build function asks for the same calls in the same order, each is answered from the
-record. The first that is another, and all after it, are run.
+Each call has a key: a hash of the key before it, of the call and its arguments, and of what is in
+the local files that it uses. A call whose key is known is answered from the record. From the first
+that is new or changed on no key is known any more, and everything runs.
 """
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import hashlib
-import inspect
 import json
+import math
 import os
 import stat
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from harness.fetched import Player, Recorder
 from harness.model import CommandResult
 from harness.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
-P = ParamSpec("P")
-T = TypeVar("T")
+    from harness.transfer import Streamer
+
+NAMED = 3
+"""Changed files that a reason names."""
+
+
+class OutOfStepError(BaseException):
+    """The calls are not those that the machine has had: it is of no use, and this attempt ends.
+
+    No ``except Exception`` of a build function holds it up.
+    """
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a call is: its name, and a hash of each argument and of each local file that it uses."""
+
+    method: str
+    arguments: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
+    unkept: str = ""
+    """Why it is never answered from a record; empty: it may be."""
+    fetches: bool = False
+    """What it does is done on this computer, with what comes from the machine."""
+
+    def key(self, before: str) -> str:
+        return _hash([before, self.method, self.arguments, self.files])
+
+
+@dataclass(frozen=True)
+class Call:
+    """A provisioning call that a machine has had, as JSON knows it."""
+
+    key: str
+    before: str
+    """The key of the call before it; empty: it is the first."""
+    method: str
+    arguments: Mapping[str, str]
+    files: Mapping[str, str]
+    at: float
+    """When it ended, in seconds since 1970."""
+    answer: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+class Unknown(CommandResult):
+    """What a call answered that nobody has made: who looks at it needs a machine."""
+
+    def __init__(self) -> None:
+        super().__init__("", 0)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("__"):
+            return super().__getattribute__(name)
+        raise OutOfStepError(f"{name} of what a call answered")
 
 
 class Chain:
     """The calls of a build on one machine.
 
     Args:
-        recorded: what `record` gave, of the calls that the machine has had already.
+        known: calls by their keys, which are answered from the record.
+        reasons: all calls on the record, from which it is told why one ran; None: it is not.
+        had: how many calls the machine has had for certain: another call among the first ``had``
+            is an `OutOfStepError`. Infinite: there is no machine, only the record.
+        before: the attempt before this one; what it ran on this computer is not run again.
+        dry: go on without a machine behind a call that is not on the record, as long as nobody
+            asks what it answered.
 
     Attributes:
-        replayed: how many calls were answered from the record.
+        calls: those that have succeeded, up to the first that did not; for the record.
+        replayed: how many of them were answered from the record.
+        closed: why nothing is recorded any more; empty: everything is.
+        ran: is told of each call that was run and is on the record now, and how long it took.
     """
 
-    def __init__(self, recorded: Sequence[Mapping[str, Any]] = ()) -> None:
-        self._recorded = list(recorded)
-        self._had = len(self._recorded)
-        self._calls: list[Mapping[str, Any]] = []
-        self._open = True
+    def __init__(
+        self,
+        known: Mapping[str, Call] | None = None,
+        *,
+        reasons: Mapping[str, Call] | None = None,
+        had: float = 0,
+        before: Chain | None = None,
+        dry: bool = False,
+    ) -> None:
+        self._known = known or {}
+        self._reasons = reasons
+        self._had = had
+        self._dry = dry
+        self._here = list(before.here) if before else []
+        self._thread = threading.get_ident()
+        self._archive: bytes | None = None
+        self._recorder: Recorder | None = None
+        self.here: list[tuple[str, Any]] = []
+        self.calls: list[Call] = []
         self.replayed = 0
+        self.closed = ""
+        self.ran: Callable[[Call, float], None] = lambda _call, _seconds: None
 
     @property
-    def record(self) -> list[Mapping[str, Any]]:
-        """The calls that have succeeded, up to the first that did not; JSON knows it."""
-        return self._calls
+    def last_key(self) -> str:
+        return self.calls[-1].key if self.calls else ""
 
     @property
-    def dropped(self) -> int:
-        """How many calls the machine has had that nobody asked for again."""
-        return self._had - self.replayed
+    def has_machine(self) -> bool:
+        return math.isfinite(self._had)
 
-    def call(self, key: str, run: Callable[[], Any]) -> Any:
-        """Answer a call from the record, or run it."""
-        position = len(self._calls)
-        known: Mapping[str, Any] = {}
-        if self._open and position < len(self._recorded):
-            known = self._recorded[position]
-        if known.get("key") == key:
-            self.replayed += 1
-            self._calls.append(known)
-            return _result(known["answer"])
-        self._recorded = self._recorded[:position]
+    def close(self, reason: str) -> None:
+        """Record nothing any more: the calls do not tell what becomes of the machine now."""
+        self.closed = self.closed or reason
+        if len(self.calls) < self._had:
+            raise OutOfStepError(self.closed)
+
+    def require_machine(self, reason: str) -> None:
+        """Go on only where there is a machine."""
+        if not self.has_machine:
+            raise OutOfStepError(reason)
+
+    def call(self, step: Step, run: Callable[[], Any], tell: Callable[[str | None], None]) -> Any:
+        """Answer a call from the record, or run it.
+
+        Args:
+            step: what it is.
+            run: does it.
+            tell: is told first why it runs: None, it does not, empty: there is no record.
+        """
+        if step.unkept:
+            self.close(step.unkept)
+        if threading.get_ident() != self._thread:
+            self.close("calls from two threads")
+        key = step.key(self.last_key)
+        if not self.closed and key in self._known:
+            tell(None)
+            return self._replay(self._known[key], run)
+        if self._dry and not self.closed and not step.fetches:
+            self.calls.append(self._new(step, key, {}))
+            return Unknown()
+        reason = self._why(step, key)
+        if len(self.calls) < self._had:
+            self.close(reason)
+        tell(reason)
+        return self._run(step, key, run)
+
+    def call_here(self, step: Step, run: Callable[[], Any]) -> Any:
+        """Run a call on this computer, once in a run though the function begins anew."""
+        key = step.key(self.last_key)
+        before, self._here = self._here[:1], self._here[1:]
+        if before and before[0][0] == key:
+            result = before[0][1]
+        else:
+            self._here = []
+            result = run()
+        self.here.append((key, result))
+        return result
+
+    def streamer(self, connect: Callable[[], Streamer]) -> Streamer:
+        """Through what a call fetches: the record where it is replayed, else onto the record."""
+        if self._archive is not None:
+            return Player(self._archive)
+        self._recorder = Recorder(connect())
+        return self._recorder
+
+    def _replay(self, known: Call, run: Callable[[], Any]) -> Any:
+        if "archive" in known.answer:
+            self._archive = base64.b64decode(known.answer["archive"])
+            try:
+                run()  # what it does is done here, with what was fetched then
+            finally:
+                self._archive = None
+        self.replayed += 1
+        self.calls.append(known)
+        return _result(known.answer)
+
+    def _run(self, step: Step, key: str, run: Callable[[], Any]) -> Any:
+        started, self._recorder = time.monotonic(), None
         try:
-            answer = run()
+            result = run()
         except BaseException:
-            self._open = False  # what it has done to the machine is not known
+            # What it has done to the machine is not known.
+            self.closed = self.closed or f"{step.method} failed before"
             raise
-        if self._open:
-            self._calls.append({"key": key, "answer": _answer(answer)})
-        return answer
+        archive = self._fetched()
+        if archive is None:
+            self.closed = self.closed or f"{step.method} before fetched too much to keep"
+        if not self.closed:
+            self.calls.append(self._new(step, key, _answer(result, archive or b"")))
+            self.ran(self.calls[-1], time.monotonic() - started)
+        return result
+
+    def _new(self, step: Step, key: str, answer: Mapping[str, Any]) -> Call:
+        facts = (step.method, step.arguments, step.files)
+        return Call(key, self.last_key, *facts, time.time(), answer)
+
+    def _fetched(self) -> bytes | None:
+        return self._recorder.data if self._recorder is not None else b""
+
+    def _why(self, step: Step, key: str) -> str:
+        """Why a call is not on the record: what differs from the likest that was in its place."""
+        if self._reasons is None or self.closed:
+            return self.closed
+        if key in self._reasons:
+            return "no checkpoint behind it"
+        if not self._reasons:
+            return "nothing is saved yet"
+        if self.last_key and self.last_key not in self._reasons:
+            return "after what is new"
+        others = [call for call in self._reasons.values() if call.before == self.last_key]
+        same = [call for call in others if call.method == step.method]
+        if not same:
+            return "new"
+        return f"{_difference(step, max(same, key=functools.partial(_alike, step)))} changed"
 
 
-class Chained(Protocol):
-    """What has methods that are `chained`."""
+def step(
+    name: str,
+    given: Mapping[str, Any],
+    files: Sequence[str] = (),
+    folder: Path = Path(),
+    unkept: str = "",
+    *,
+    fetches: bool = False,
+) -> Step:
+    """A call as the chain knows it.
 
-    @property
-    def chain(self) -> Chain | None: ...
-
-    @property
-    def folder(self) -> Path:
-        """Where relative paths of local files start."""
-
-    def tell(self, text: str) -> None: ...
-
-
-S = TypeVar("S", bound=Chained)
-
-
-def chained(
-    *files: str,
-) -> Callable[[Callable[Concatenate[S, P], T]], Callable[Concatenate[S, P], T]]:
-    """Make a method a link of its object's chain; these arguments of it name local files."""
-
-    def decorate(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-        signature = inspect.signature(method)
-
-        @functools.wraps(method)
-        def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            chain = self.chain
-            if chain is None:
-                return method(self, *args, **kwargs)
-            given = signature.bind(self, *args, **kwargs)
-            given.apply_defaults()
-            values = list(given.arguments.items())[1:]
-            contents = [_content(self.folder, v) for k, v in values if k in files and v]
-            before = chain.replayed
-            answer: T = chain.call(
-                _hash([method.__name__, _plain(values), contents]),
-                lambda: method(self, *args, **kwargs),
-            )
-            if chain.replayed > before:
-                self.tell(f"$ {method.__name__}: nothing has changed, not repeated")
-            return answer
-
-        return call
-
-    return decorate
+    Args:
+        name: the method's.
+        given: its arguments, by name.
+        files: which of them name local files or folders.
+        folder: where relative paths start.
+        unkept: why it is never answered from a record.
+        fetches: see `Step`.
+    """
+    arguments = {key: _hash(_plain(value)) for key, value in given.items()}
+    used = [file for key in files if given.get(key) for file in _content(folder, given[key])]
+    return Step(name, arguments, dict(used), unkept, fetches)
 
 
 def _hash(value: object) -> str:
@@ -127,9 +272,9 @@ def _hash(value: object) -> str:
 
 
 def _plain(value: object) -> Any:
-    """A value as JSON knows it; a secret counts by what it is, and only its hash is kept."""
+    """A value as JSON knows it; a secret only where it is meant to count, since it rotates."""
     if isinstance(value, Secret):
-        return ["secret", value.reveal()]
+        return ["secret", value.reveal() if value.counts else ""]
     if isinstance(value, bytes):
         return ["bytes", base64.b64encode(value).decode()]
     if isinstance(value, dict):
@@ -140,16 +285,17 @@ def _plain(value: object) -> Any:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-def _content(folder: Path, name: Any) -> list[list[Any]]:
-    """What is in a file or folder, with its modes; nothing where it cannot be read."""
+def _content(folder: Path, name: Any) -> Iterator[tuple[str, str]]:
+    """What is in a file or folder, with its modes, by paths as the build's author has them."""
     root = folder / name
-    found = [root, *sorted(_below(str(root), folder))] if root.is_dir() else [root]
-    return [[os.path.relpath(path, root), *_state(path)] for path in found]
+    found = [root, *sorted(_below(root))] if root.is_dir() else [root]
+    for path in found:
+        yield os.path.relpath(path, folder), _hash(_state(path))
 
 
-def _below(root: str, folder: Path) -> Iterator[Path]:
+def _below(root: Path) -> Iterator[Path]:
     for where, folders, files in os.walk(root):
-        yield from (folder / where / name for name in [*folders, *files])
+        yield from (Path(where, name) for name in [*folders, *files])
 
 
 def _state(path: Path) -> list[Any]:
@@ -165,16 +311,33 @@ def _state(path: Path) -> list[Any]:
     return [status.st_mode]
 
 
-def _answer(result: object) -> dict[str, Any] | None:
-    if not isinstance(result, CommandResult):
-        return None
-    streams = (result.stdout_bytes, result.stderr_bytes)
-    texts = [base64.b64encode(data).decode() for data in streams]
-    return {"command": result.command, "exit_status": result.exit_status, "streams": texts}
+def _alike(step: Step, call: Call) -> tuple[int, float]:
+    """How many arguments are the same; of two, the later."""
+    same = sum(call.arguments.get(name) == value for name, value in step.arguments.items())
+    return same, call.at
 
 
-def _result(answer: dict[str, Any] | None) -> CommandResult | None:
-    if answer is None:
+def _difference(step: Step, call: Call) -> str:
+    """What somebody has changed, by its name: arguments, or else the files that they name."""
+    names = _changed(step.arguments, call.arguments) or _changed(step.files, call.files)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _changed(now: Mapping[str, str], then: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in {**then, **now} if now.get(name) != then.get(name))
+
+
+def _answer(result: object, archive: bytes) -> dict[str, Any]:
+    if isinstance(result, CommandResult):
+        streams = (result.stdout_bytes, result.stderr_bytes)
+        texts = [base64.b64encode(data).decode() for data in streams]
+        return {"command": result.command, "exit_status": result.exit_status, "streams": texts}
+    return {"archive": base64.b64encode(archive).decode()} if archive else {}
+
+
+def _result(answer: Mapping[str, Any]) -> CommandResult | None:
+    if "command" not in answer:
         return None
     streams = [base64.b64decode(text) for text in answer["streams"]]
     return CommandResult(answer["command"], answer["exit_status"], *streams)

@@ -64,10 +64,15 @@ class StageFinished(Event):
 
 @dataclass(frozen=True)
 class CallFinished(Event):
-    """A provisioning call: ``shell apt-get update``."""
+    """A provisioning call: ``shell apt-get update``.
+
+    ``reason`` says why it ran although calls are answered from the record where they can be; None:
+    it was; empty: this run has no record.
+    """
 
     call: str
     seconds: float
+    reason: str | None = ""
 
 
 @dataclass(frozen=True)
@@ -124,10 +129,14 @@ class TestFinished(Event):
 
 @dataclass(frozen=True)
 class BuildFinished(Event):
-    """The build is over and its machine is gone; ``reason`` says why there is no image."""
+    """The build is over and its machine is gone; ``reason`` says why there is no image.
+
+    Where it is ``up_to_date``, the image is an earlier run's, and there was no machine.
+    """
 
     image: Image | None
     reason: str = ""
+    up_to_date: bool = False
 
 
 class Dispatcher:

@@ -15,8 +15,17 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from harness import assertions, cloud_init, console, kept, said, seal, users
-from harness.chain import Chain
+from harness import (
+    assertions,
+    checkpoints,
+    cloud_init,
+    console,
+    said,
+    seal,
+    up_to_date,
+    users,
+)
+from harness.chain import OutOfStepError
 from harness.definition import source_name
 from harness.errors import CancelledError, HarnessError
 from harness.events import (
@@ -29,7 +38,6 @@ from harness.events import (
     StageStarted,
     TestFinished,
 )
-from harness.kept import Kept
 from harness.machine import Machine
 from harness.secret import secrets_in
 
@@ -38,6 +46,7 @@ if TYPE_CHECKING:
 
     from harness.definition import BuildDefinition
     from harness.gate import Gate
+    from harness.kept import Kept
     from harness.model import Image
     from harness.sources.base import Connection, Context, Instance, Source
 
@@ -95,14 +104,14 @@ class BuildRun:
         self.error_shown = False
         self.failed_stage = "the start"
         self.image: Image | None = None
+        self.up_to_date: Image | None = None
+        """An image of an earlier run that was made of the same; then there is no machine."""
         self.reason = ""
         self.machine: Machine | None = None
         self.host: assertions.Host | None = None
         self._hold_on_failure = hold_on_failure
         self._keep_on_failure = keep_on_failure
-        self._attached = attached
-        recorded = attached.calls if attached else ()
-        self._chain = Chain(recorded) if keep_on_failure or attached else None
+        self._record = checkpoints.Record(source, context, attached)
         self._words: queue.SimpleQueue[Word] = queue.SimpleQueue()
         self._listener: Callable[[BuildRun], None] = lambda _: None
         self._thread: threading.Thread | None = None
@@ -215,15 +224,22 @@ class BuildRun:
                 if self._is_to_be_kept():
                     self._keep()
                 self._undo.close()
+                self.context.pins.close()
                 self._finish()
 
     def _stages(self, arguments: Mapping[str, Any]) -> None:
-        instance = self._boot()
+        function = functools.partial(self.definition.function, **arguments)
+        if self.context.image_age:
+            self.up_to_date = up_to_date.find(self.source, self.context, function)
+        if self.up_to_date is not None:
+            return
+        try:
+            instance, connection = self._provisioned(function)
+        except OutOfStepError as error:
+            self._record.give_up(str(error))
+            self._undo.close()
+            instance, connection = self._provisioned(function)
         read_console = functools.partial(self._read_console, instance)
-        with console.shown(read_console):
-            connection = self._connect(instance)
-        with self._held_on_failure(), console.shown(read_console):
-            self._provision(instance, connection, arguments)
         word = self._tested(State.READY)
         if word is not Word.RELEASE:
             with self._held_on_failure(), console.shown(read_console):
@@ -233,20 +249,23 @@ class BuildRun:
         if word is Word.IMAGE:
             self.image = self._take_image(instance, connection)
 
-    def _boot(self) -> Instance:
+    def _provisioned(self, function: Callable[[Machine], None]) -> tuple[Instance, Connection]:
+        instance = self._boot(function)
+        read_console = functools.partial(self._read_console, instance)
+        with console.shown(read_console):
+            connection = self._connect(instance)
+        with self._held_on_failure(), console.shown(read_console):
+            self._provision(instance, connection, function)
+        return instance, connection
+
+    def _boot(self, function: Callable[[Machine], None]) -> Instance:
         launched: list[Instance] = []
-        self._undo.callback(lambda: self._destroy(launched))
+        self._undo.callback(self._destroy, launched)
         with self._stage("boot"):
-            launched.append(self._launch())
+            launched.append(self._record.launch(function))
         instance = launched[0]
         self._emit(MachineLaunched(self.name, instance.id, instance.inputs))
         return instance
-
-    def _launch(self) -> Instance:
-        if self._attached is None:
-            return self.source.launch(self.context)
-        kept.take(self._attached, self.context.journal)
-        return self.source.attach(self._attached.record, self.context)
 
     def _connect(self, instance: Instance) -> Connection:
         with self._stage("connect"):
@@ -256,27 +275,17 @@ class BuildRun:
         return connection
 
     def _provision(
-        self, instance: Instance, connection: Connection, arguments: Mapping[str, Any]
+        self, instance: Instance, connection: Connection, function: Callable[[Machine], None]
     ) -> None:
-        self.machine = Machine(instance, self.source, connection, self.context, self._chain)
+        chain = self._record.chain()
+        self.machine = Machine(self.source, self.context, chain, instance, connection)
         with self._stage("provision"):
-            self.definition.function(self.machine, **arguments)
-            self._tell_of_the_record(instance)
+            with self._record.kept(chain, instance, connection):
+                function(self.machine)
             connection.renew()
         user = users.target(self.definition.sudo, self.source.ssh_username)
         reveal = functools.partial(self.context.reveal, "an argument of a test's command")
         self.host = assertions.host(connection, self.name, user, reveal)
-
-    def _tell_of_the_record(self, instance: Instance) -> None:
-        """Say what of an attached machine's provisioning was not repeated, and what stays of it."""
-        if self._attached is None or self._chain is None:
-            return
-        replayed, dropped = self._chain.replayed, self._chain.dropped
-        self._emit(MachineLaunched(self.name, instance.id, {"calls_replayed": replayed}))
-        text = f"{replayed} provisioning calls are as they were, and were not repeated"
-        if dropped:
-            text += f"; what {dropped} others did that are changed or gone is still on the machine"
-        self._emit(Notice(self.name, text))
 
     def _seal(self, instance: Instance) -> None:
         assert self.machine is not None
@@ -286,12 +295,20 @@ class BuildRun:
                 seal.seal(self.machine, instance.public_key, self.definition.seal)
 
     def _take_image(self, instance: Instance, connection: Connection) -> Image:
+        calls = self._record.calls
+        if calls is not None:
+            last_key = calls[-1].key if calls else ""
+            made_of = up_to_date.input_hash(self.source, self.context, last_key)
+            self.context.notes["input_hash"] = made_of
         with self._stage("capture"):
             self.source.stop(instance, connection, self.context)
             candidate = self.source.capture(instance, self.context)
         # Here a verify stage will boot the candidate before anybody can see it.
         with self._stage("publish"):
-            return self.source.publish(candidate, self.context)
+            image = self.source.publish(candidate, self.context)
+        if calls is not None:
+            up_to_date.note(self.context.input_hash, image, calls)
+        return image
 
     def _read_console(self, instance: Instance) -> bytes:
         try:
@@ -323,27 +340,13 @@ class BuildRun:
     def _keep(self) -> None:
         """Let the machine run on; if that cannot be, it goes like any other."""
         assert self.machine is not None
-        machine, context = self.machine, self.context
         try:
-            keeping = Kept(
-                build=self.name,
-                root=str(context.root),
-                run_id=context.run_id,
-                machine_id=machine.id,
-                options=self.source.options(),
-                record=self.source.keep(machine.instance, context),
-                resources=context.journal.outstanding(self.name),
-                calls=self._chain.record if self._chain else (),
-            )
-            keeping.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-            machine.connection.ssh_config(keeping.folder)
-            kept.note(keeping, context.journal)
+            keeping = self.machine.keep()
         except (HarnessError, OSError) as error:
             self._emit(Notice(self.name, f"its machine could not be kept: {error}"))
             return
         self._emit(MachineKept(self.name, keeping.login))
         self._undo.pop_all()
-        machine.connection.close()
 
     @contextlib.contextmanager
     def _held_on_failure(self) -> Iterator[None]:
@@ -370,8 +373,9 @@ class BuildRun:
                 return self._words.get(timeout=0.1)
 
     def _finish(self) -> None:
-        self.reason = "" if self.image else self.reason or self._why_no_image()
-        self._emit(BuildFinished(self.name, self.image, self.reason))
+        image = self.image or self.up_to_date
+        self.reason = "" if image else self.reason or self._why_no_image()
+        self._emit(BuildFinished(self.name, image, self.reason, self.up_to_date is not None))
         self._tell(State.FINISHED)
 
     def _why_no_image(self) -> str:

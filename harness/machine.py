@@ -8,11 +8,13 @@ import re
 import shlex
 from typing import TYPE_CHECKING, TypeVar
 
-from harness import cache, duration, patterns, retry, transfer, users
+from harness import cache as caches
+from harness import duration, kept, patterns, retry, transfer, users
 from harness import script as scripts
-from harness.chain import chained
+from harness.calls import provisioning
 from harness.errors import ConfigurationError, HarnessError
 from harness.events import Output
+from harness.kept import Kept
 from harness.local_call import LocalCall
 from harness.model import Resource
 from harness.reboot import Lifeline
@@ -20,7 +22,6 @@ from harness.remote_script import Leftovers
 from harness.secret import MASK, Secret
 from harness.shell_call import ShellCall, commands_or_script, exit_codes
 from harness.sources.base import LOCAL_FOLDER
-from harness.stopwatch import timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -66,27 +67,40 @@ class Machine:
         source: the source it comes from; ``machine.source.type`` tells clouds apart.
         params: the source's ``params``.
         context: the build's name, folders, events and cancel token, for provisioners.
-        leftovers: removes files from the machine though its connection is gone, for provisioners.
     """
 
     def __init__(
         self,
-        instance: Instance,
         source: Source,
-        connection: Connection,
         context: Context,
-        chain: Chain | None = None,
+        chain: Chain,
+        instance: Instance | None = None,
+        connection: Connection | None = None,
     ) -> None:
-        self.id = instance.id
-        self.instance = instance
+        """Without an instance and its connection all that there is of it is its chain's record."""
         self.source = source
         self.params = source.params
-        self.connection = connection
         self.context = context
         self.chain = chain
-        revive = functools.partial(source.revive, instance, context)
-        self._lifeline = Lifeline(connection, revive, context)
-        self.leftovers = Leftovers()
+        self._instance = instance
+        self._connection = connection
+        self._leftovers = Leftovers()
+
+    @property
+    def id(self) -> str:
+        return self._there("machine.id was read").id
+
+    @property
+    def instance(self) -> Instance:
+        """The instance as its source knows it; what is done with it ends the chain's record."""
+        self.chain.close("machine.instance was used")
+        return self._there("")
+
+    @property
+    def connection(self) -> Connection:
+        """The login itself; what is done with it ends the chain's record."""
+        self.chain.close("machine.connection was used")
+        return self._login
 
     @property
     def folder(self) -> Path:
@@ -100,8 +114,7 @@ class Machine:
     def __repr__(self) -> str:
         return f"<Machine {self.context.build} {self.id}>"
 
-    @timed("commands", "script")
-    @chained("script")
+    @provisioning("commands", "script", files=("script",))
     def shell(
         self,
         *commands: str,
@@ -114,6 +127,7 @@ class Machine:
         expect_disconnect: bool = False,
         pause_before: float | str = 0,
         retries: int = 0,
+        cache: bool = True,
     ) -> CommandResult:
         """Run commands, or a local script file, on the machine.
 
@@ -135,6 +149,8 @@ class Machine:
             pause_before: seconds to wait before the first attempt; default 0.
             retries: how often to try again what failed or ran into its timeout, after 1, 2, 4, 8,
                 16 and then each time 30 seconds; default 0. The last error counts.
+            cache: False: run in every run, and so all that follows; default True: a local machine
+                may be resumed from a checkpoint behind it.
 
         Returns:
             What the script printed, with its exit status; that is -1 where it had none because
@@ -150,6 +166,7 @@ class Machine:
         Example:
             `machine.shell("apt-get update", sudo=True, retries=3)`
         """
+        del cache  # the decorator's
         commands_or_script("machine.shell", commands, script)
         path = None if script is None else self.context.directory / script
         codes = exit_codes("machine.shell", valid_exit_codes)
@@ -159,12 +176,11 @@ class Machine:
 
         def attempt() -> CommandResult:
             with self._output() as take:
-                return call.run(self._as(sudo), self._lifeline, self.leftovers, take)
+                return call.run(self._as(sudo), self._lifeline, self._leftovers, take)
 
         return self.retry(attempt, retries)
 
-    @timed("command")
-    @chained()
+    @provisioning("command")
     def run(
         self,
         command: str,
@@ -172,6 +188,7 @@ class Machine:
         env: Mapping[str, str | Secret] | None = None,
         sudo: bool | str = False,
         timeout: float | str | None = DEFAULT_TIMEOUT,
+        cache: bool = True,
     ) -> CommandResult:
         """Run one command and return what it answered, whatever its exit status.
 
@@ -184,6 +201,7 @@ class Machine:
             env: environment variables to set, under sudo too.
             sudo: run as root, or as the user of that name.
             timeout: seconds until it is killed; default 3600, None: never.
+            cache: as for `shell`.
 
         Example:
             `machine.run("ls -l -- %s", path).stdout`
@@ -194,6 +212,7 @@ class Machine:
             DisconnectedError: the connection went away.
             ConfigurationError: there are more or fewer ``%s`` than ``args``.
         """
+        del cache  # the decorator's
         revealed = [self.context.reveal(f"an argument of {command!r}", arg) for arg in args]
         quoted = _filled(command, revealed) if args else command
         shown = [MASK if isinstance(arg, Secret) else arg for arg in args]
@@ -203,8 +222,7 @@ class Machine:
             self.tell(f"$ {title}")
             return self._as(sudo).run(title, text=text, timeout=_seconds(timeout), on_output=take)
 
-    @timed("local")
-    @chained("local")
+    @provisioning("local", files=("local",))
     def put(
         self,
         local: str | Path,
@@ -233,8 +251,7 @@ class Machine:
         base = self.context.directory
         transfer.put(self._as(sudo), str(local), remote, base=base, timeout=_seconds(timeout))
 
-    @timed("remote")
-    @chained()
+    @provisioning("remote")
     def write(
         self,
         content: str | bytes | Secret,
@@ -262,7 +279,7 @@ class Machine:
         self.tell(f"$ write {len(data)} bytes to {remote}")
         transfer.put_content(self._as(sudo), data, remote, mode=mode, timeout=_seconds(timeout))
 
-    @timed("remote")
+    @provisioning("remote", fetches=True)
     def get(
         self,
         remote: str,
@@ -279,7 +296,8 @@ class Machine:
         """
         self.tell(f"$ get {remote} {local}")
         base = self.context.directory
-        transfer.get(self._as(sudo), remote, str(local), base=base, timeout=_seconds(timeout))
+        streamer = self.chain.streamer(lambda: self._as(sudo))
+        transfer.get(streamer, remote, str(local), base=base, timeout=_seconds(timeout))
 
     @functools.cached_property
     def ssh_config(self) -> Path:
@@ -292,15 +310,15 @@ class Machine:
         Example:
             `machine.local(f"rsync -a -e 'ssh -F {machine.ssh_config}' site/ default:/srv/site")`
         """
+        self.chain.close("machine.ssh_config was used")
         name = f"{self.context.run_id}-{self.context.build}.ssh"
-        folder = cache.directory() / "machines" / name
+        folder = caches.directory() / "machines" / name
         resource = Resource(LOCAL_FOLDER, str(folder), self.source.type, self.context.build)
         self.context.journal.intend(resource)
         folder.mkdir(parents=True, mode=0o700)
-        return self.connection.ssh_config(folder)
+        return self._login.ssh_config(folder)
 
-    @timed()
-    @chained()
+    @provisioning()
     def reboot(self, *, timeout: float | str = REBOOT_TIMEOUT) -> None:
         """Reboot the machine, as root, and wait until it is back.
 
@@ -318,8 +336,7 @@ class Machine:
         seconds = duration.seconds("timeout", timeout)
         self._lifeline.reboot(self._as(True), seconds)
 
-    @timed("commands", "script")
-    @chained("script")
+    @provisioning("commands", "script", files=("script",), here=True)
     def local(
         self,
         *commands: str,
@@ -392,6 +409,20 @@ class Machine:
         for provisioner in provisioners:
             provisioner.provision(self)
 
+    @provisioning("path")
+    def discard(self, path: str) -> None:
+        """Remove a file of ours, at once or when the connection is back; for provisioners."""
+        self._leftovers.remove(self._login, shlex.quote(path))
+
+    @provisioning("seconds")
+    def pause(self, seconds: float | str) -> None:
+        """Wait; a run that resumes a checkpoint does not wait again.
+
+        Args:
+            seconds: a number, or a text such as ``"10s"``.
+        """
+        self.context.cancel.sleep(duration.seconds("seconds", seconds))
+
     def retry(self, attempt: Callable[[], T], retries: int) -> T:
         """Try a step of your own again where it fails, as ``retries`` of `shell` does.
 
@@ -403,7 +434,7 @@ class Machine:
         """
 
         def connected() -> T:
-            if retries:
+            if retries and self.chain.has_machine:
                 self._lifeline.restore()
             return attempt()
 
@@ -411,7 +442,8 @@ class Machine:
 
     def tell(self, text: str) -> None:
         """Write a line to the build's log."""
-        self.context.events.emit(Output(self.context.build, "command", f"{text}\n".encode()))
+        if self.chain.has_machine:
+            self.context.events.emit(Output(self.context.build, "command", f"{text}\n".encode()))
 
     def hide(self, *secrets: str | Secret) -> None:
         """Mask texts in all that the run shows from now on; see `harness.Secret`.
@@ -424,6 +456,25 @@ class Machine:
         for secret in secrets:
             known = secret if isinstance(secret, Secret) else Secret(secret)
             self.context.hide("what machine.hide was given", known)
+
+    def keep(self) -> Kept:
+        """Let it run on when this run is over, and hang up; not for build functions."""
+        context, instance = self.context, self._there("")
+        keeping = Kept(
+            build=context.build,
+            root=str(context.root),
+            run_id=context.run_id,
+            machine_id=instance.id,
+            options=self.source.options(),
+            record=self.source.keep(instance, context),
+            resources=context.journal.outstanding(context.build),
+            calls=[call.as_dict() for call in self.chain.calls],
+        )
+        keeping.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        self._login.ssh_config(keeping.folder)
+        kept.note(keeping, context.journal)
+        self._login.close()
+        return keeping
 
     def _env(self, env: Mapping[str, str | Secret] | None) -> dict[str, str]:
         return {k: self.context.reveal(f"{k} in env", v) for k, v in (env or {}).items()}
@@ -439,9 +490,25 @@ class Machine:
             error.args = tuple(masker.value(each) for each in error.args)
             raise
 
+    @functools.cached_property
+    def _lifeline(self) -> Lifeline:
+        revive = functools.partial(self.source.revive, self._there(""), self.context)
+        return Lifeline(self._login, revive, self.context)
+
+    @property
+    def _login(self) -> Connection:
+        assert self._connection is not None  # `_there` has been asked
+        return self._connection
+
+    def _there(self, needed: str) -> Instance:
+        """The instance; without one its chain has to go on with one first."""
+        self.chain.require_machine(needed)
+        assert self._instance is not None
+        return self._instance
+
     def _as(self, wanted: bool | str) -> Commands:
-        self.leftovers.settle()
-        return users.commands(self.connection, wanted, self.source.ssh_username)
+        self._leftovers.settle()
+        return users.commands(self._login, wanted, self.source.ssh_username)
 
 
 def _seconds(timeout: float | str | None) -> float | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -135,3 +135,10 @@ class Image:
         values = dataclasses.asdict(self)
         values["properties"] = dict(self.properties)
         return {k: str(v) if k.endswith("path") and v else v for k, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Image:
+        """What `as_dict` gave."""
+        own: dict[str, Any] = dict(values)
+        own |= {k: Path(v) for k, v in own.items() if k.endswith("path") and v}
+        return cls(**own)

@@ -64,14 +64,21 @@ class Pins:
         """
         for file in needs:
             self.keep(file)
-        needed = sorted({entry for file in needs if (entry := _entry(file))})
-        self._pin(path, json.dumps(asdict(About(name, needed))).encode())
-        return cache.entry(path, cancel, make)
+        marker = self._pin(path)
+
+        def described(partial: Path) -> None:
+            needed = sorted({entry for file in needs if (entry := _entry(file))})
+            marker.truncate(0)
+            marker.write(json.dumps(asdict(About(name, needed))).encode())
+            marker.flush()
+            make(partial)
+
+        return cache.entry(path, cancel, described)
 
     def keep(self, file: Path) -> None:
         """Pin the entry that has a file, if one has."""
         if (entry := _entry(file)) and (path := cache.directory() / entry) not in self.paths:
-            self._pin(path, None)
+            self._pin(path)
 
     @property
     def paths(self) -> list[Path]:
@@ -95,16 +102,12 @@ class Pins:
         for path in self.paths:
             self.release(path)
 
-    def _pin(self, path: Path, about: bytes | None) -> None:
+    def _pin(self, path: Path) -> BinaryIO:
         path.parent.mkdir(parents=True, exist_ok=True)
         marker = _locked(path, fcntl.LOCK_SH)
         self._markers.append((path, marker))
         os.utime(marker.fileno())
-        marker.seek(0)
-        if about not in (None, marker.read()):
-            marker.truncate(0)
-            marker.write(about or b"")
-            marker.flush()
+        return marker
 
 
 def all_entries() -> Iterator[Path]:
@@ -154,7 +157,8 @@ def discard(path: Path) -> bool:
     except BlockingIOError:
         return False
     with marker:  # nobody makes it now, since who does has pinned it
-        if _entry(path) in {needed for other in all_entries() for needed in about(other).needs}:
+        others = [about(other) for other in all_entries() if other != path]
+        if any(_entry(path) in other.needs for other in others):
             return False
         gone = path.with_name(path.name + _GONE)
         _remove(gone)

@@ -30,6 +30,8 @@ class Secret:
 
     Args:
         value: the text.
+        counts: whether a call that is given another text runs again, though it could be resumed
+            from a checkpoint. Default False: secrets rotate, and what they open stays the same.
 
     Raises:
         ConfigurationError: it is no text.
@@ -44,16 +46,18 @@ class Secret:
         ```
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_value", "counts")
     _value: str
+    counts: bool
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, *, counts: bool = False) -> None:
         text: object = value
         if not isinstance(text, str):
             raise ConfigurationError(
                 f"harness.Secret takes a text, and was given one of type {type(text).__name__}"
             )
         object.__setattr__(self, "_value", value)
+        object.__setattr__(self, "counts", counts)
 
     def reveal(self) -> str:
         """The text itself."""

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
 import time
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness.events import CallFinished, StageFinished, StageStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from harness.events import Dispatcher
 
-LONGEST_NAME = 60
-"""Characters of a call that are shown."""
 PROVISION = "provision"
 """The stage whose calls are told one by one."""
 
-P = ParamSpec("P")
-T = TypeVar("T")
+
+@dataclass
+class Told:
+    """What is to be told of a call beside its time: see `CallFinished`."""
+
+    reason: str | None = ""
+
+    def why(self, reason: str | None) -> None:
+        self.reason = reason
 
 
 class Stopwatch:
@@ -65,48 +69,13 @@ class Stopwatch:
         self._events.emit(StageFinished(self._build, stage, self.seconds[stage], failure))
 
     @contextlib.contextmanager
-    def call(self, name: str) -> Iterator[None]:
+    def call(self, name: str) -> Iterator[Told]:
         """Time what happens meanwhile as one call, where it provisions the machine."""
-        started = time.monotonic()
+        started, told, inside = time.monotonic(), Told(), self._inside
         try:
-            yield
+            yield told
         finally:
             if self._stage == PROVISION:
-                seconds = time.monotonic() - started
-                self._events.emit(CallFinished(self._build, name, seconds))
-
-
-class Timed(Protocol):
-    """What has methods that are `timed`."""
-
-    @property
-    def stopwatch(self) -> Stopwatch: ...
-
-
-S = TypeVar("S", bound=Timed)
-
-
-def timed(
-    *named_by: str,
-) -> Callable[[Callable[Concatenate[S, P], T]], Callable[Concatenate[S, P], T]]:
-    """Time a method's calls, named by the first of these arguments that was given."""
-
-    def decorate(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-        signature = inspect.signature(method)
-
-        @functools.wraps(method)
-        def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            given = signature.bind(self, *args, **kwargs).arguments
-            with self.stopwatch.call(_name(method.__name__, [given.get(n) for n in named_by])):
-                return method(self, *args, **kwargs)
-
-        return call
-
-    return decorate
-
-
-def _name(method: str, values: list[object]) -> str:
-    value = next((v for v in values if v), "")
-    text = str(value[0] if isinstance(value, tuple) else value).strip()
-    line = f"{method} {text}".strip().split("\n")[0]
-    return line if len(line) <= LONGEST_NAME else f"{line[: LONGEST_NAME - 1]}…"
+                # Without stages inside it, such as the saving of the machine.
+                seconds = time.monotonic() - started - (self._inside - inside)
+                self._events.emit(CallFinished(self._build, name, seconds, told.reason))

@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import secrets
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness import reboot
+from harness import cache, reboot
 from harness.errors import DisconnectedError, SourceError
 from harness.model import CommandResult, Image, LocalDemand, Resource
 from harness.seal import MARK
 from harness.sources.base import Connection, Context, Instance, Source, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 BEFORE_BOOT = ("base", "save")
@@ -135,6 +136,34 @@ class FakeInstance:
 
 
 @dataclass(frozen=True)
+class FakeCheckpoints:
+    """What machines of a `FakeSource` have had, in the cache."""
+
+    source: FakeSource
+    context: Context
+
+    @property
+    def directory(self) -> Path:
+        return cache.directory() / "fake-checkpoints"
+
+    def calls(self) -> list[list[dict[str, Any]]]:
+        return [json.loads(path.read_text()) for path in self.directory.glob("*.json")]
+
+    def resume(self, key: str) -> Instance:
+        del key
+        self.source._stage("resume", self.context)  # noqa: SLF001 - the two are one
+        return self.source._instance(self.context)  # noqa: SLF001 - see above
+
+    def save(
+        self, instance: Instance, connection: Connection, calls: Sequence[Mapping[str, Any]]
+    ) -> None:
+        del instance, connection
+        self.source._stage("save", self.context)  # noqa: SLF001 - see above
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / f"{calls[-1]['key']}.json").write_text(json.dumps(calls))
+
+
+@dataclass(frozen=True)
 class FakeSource(Source):
     """A source that boots nothing, and whose machines reboot when they are told to.
 
@@ -146,6 +175,8 @@ class FakeSource(Source):
         demands: what a machine needs of this computer; default nothing.
         prints: what its console says; default: nothing.
         answers: what a command answers whose text contains the key: exit status, stdout, stderr.
+        saves: its machines are saved while they are provisioned, as far as that goes without a
+            machine. Default False.
         diary: where it tells what happened; default: a diary of its own.
 
     Example:
@@ -163,6 +194,7 @@ class FakeSource(Source):
     demands: LocalDemand = field(default_factory=LocalDemand)
     prints: str = ""
     answers: Mapping[str, tuple[int, str, str]] = field(default_factory=dict)
+    saves: bool = False
     diary: Diary = field(default_factory=Diary, compare=False)
 
     def validate(self, context: Context) -> None:
@@ -174,9 +206,11 @@ class FakeSource(Source):
     def local_demand(self) -> LocalDemand:
         return self.demands
 
+    def checkpoints(self, context: Context) -> FakeCheckpoints | None:
+        return FakeCheckpoints(self, context) if self.saves and not context.cold else None
+
     def launch(self, context: Context) -> Instance:
-        instance = FakeInstance(f"fake-{secrets.token_hex(4)}")
-        context.journal.intend(Resource("instance", instance.id, self.type, context.build))
+        instance = self._instance(context)
         for part in (name for name in BEFORE_BOOT if name in self.seconds):
             with context.stopwatch.stage(part):
                 self._stage(part, context)
@@ -200,12 +234,22 @@ class FakeSource(Source):
         self._stage("capture", context)
         checksum = hashlib.sha256(instance.id.encode()).hexdigest()
         return Image(
-            f"image-of-{instance.id}", context.build, self.type, "fake", 0, f"sha256:{checksum}"
+            f"image-of-{instance.id}",
+            context.build,
+            self.type,
+            "fake",
+            0,
+            f"sha256:{checksum}",
+            properties={"input_hash": context.input_hash} if context.input_hash else {},
         )
 
     def publish(self, image: Image, context: Context) -> Image:
         self._stage("publish", context)
         return image
+
+    def find_image(self, made_of: str, noted: Image | None, context: Context) -> Image | None:
+        del made_of, context
+        return noted
 
     def keep(self, instance: Instance, context: Context) -> dict[str, Any]:
         self._stage("keep", context)
@@ -224,6 +268,11 @@ class FakeSource(Source):
     def remove(cls, resource: Resource) -> bool:
         del resource
         return True
+
+    def _instance(self, context: Context) -> FakeInstance:
+        instance = FakeInstance(f"fake-{secrets.token_hex(4)}")
+        context.journal.intend(Resource("instance", instance.id, self.type, context.build))
+        return instance
 
     def _stage(self, stage: str, context: Context) -> None:
         self.diary.write(context.build, stage)

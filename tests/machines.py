@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import ssh
 from harness.cancel import CancelToken
+from harness.chain import Chain
 from harness.events import Dispatcher, Output
 from harness.journal import Journal
 from harness.machine import Machine
@@ -71,7 +72,7 @@ def machine_on(
     source = FakeSource(ssh_username=endpoint.username)
     connection = ssh.connect(endpoint, timeout=20, cancelled=cancel.is_set)
     try:
-        yield Machine(FakeInstance("fake-1"), source, connection, context)
+        yield Machine(source, context, Chain(), FakeInstance("fake-1"), connection)
         assert journal.outstanding() == []
     finally:
         connection.close()

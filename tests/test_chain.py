@@ -2,92 +2,167 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.chain import Chain, chained
+from harness import fetched
+from harness.calls import provisioning
+from harness.chain import Call, Chain, OutOfStepError
+from harness.checkpoints import by_key
+from harness.events import CallFinished, Dispatcher
 from harness.model import CommandResult
 from harness.secret import Secret
+from harness.stopwatch import Stopwatch
 
 
-class Calls:
+class Machine:
     """Something with calls, which notes those that are run."""
 
-    def __init__(self, folder: Path, chain: Chain | None) -> None:
+    def __init__(self, folder: Path, chain: Chain) -> None:
         self.folder, self.chain = folder, chain
         self.ran: list[object] = []
+        self.got: list[bytes] = []
         self.told: list[str] = []
+        self.reasons: list[str | None] = []
+        events = Dispatcher()
+        events.subscribe(
+            lambda e: self.reasons.append(e.reason) if isinstance(e, CallFinished) else None
+        )
+        self.stopwatch = Stopwatch("web.fake", events)
+        self._stage = contextlib.ExitStack()
+        self._stage.enter_context(self.stopwatch.stage("provision"))
 
     def tell(self, text: str) -> None:
         self.told.append(text)
 
-    @chained()
-    def do(self, what: object, *, env: object = None) -> CommandResult:
-        del env
+    @provisioning("what")
+    def do(self, what: object, *, env: object = None, cache: bool = True) -> CommandResult:
+        del env, cache
         self.ran.append(what)
         if what == "fail":
             raise RuntimeError(what)
         return CommandResult(str(what), 3, b"\x00out", b"\xfferr")
 
-    @chained("file")
+    @provisioning("file", files=("file",))
     def use(self, file: str | Path | None = None) -> None:
         self.ran.append(file)
 
+    @provisioning("what")
+    def get(self, what: str) -> None:
+        with self.chain.streamer(lambda: Wire(self, what)).stream("") as stream:
+            while data := stream.read(4):
+                self.got.append(data)
 
-def again(calls: Calls) -> Calls:
+    @provisioning("what", here=True)
+    def here(self, what: str) -> str:
+        self.ran.append(what)
+        return what.upper()
+
+
+class Wire(fetched.Player):
+    """What a machine sends; it notes that it was asked."""
+
+    def __init__(self, machine: Machine, what: str) -> None:
+        super().__init__(what.encode())
+        machine.ran.append(what)
+
+    def stream(self, command: str, *, text: str | None = None, timeout: float | None = None) -> Any:
+        return super().stream(command, text=text, timeout=timeout)
+
+
+def first(folder: Path) -> Machine:
+    return Machine(folder, Chain())
+
+
+def again(machine: Machine, **options: Any) -> Machine:
     """The next run's, on the same machine."""
-    assert calls.chain is not None
-    return Calls(calls.folder, Chain(json.loads(json.dumps(calls.chain.record))))
+    calls = json.loads(json.dumps([call.as_dict() for call in machine.chain.calls]))
+    known = by_key(Call(**call) for call in calls)
+    return Machine(machine.folder, Chain(known, reasons=known, **options))
 
 
 def test_an_answer_from_the_record_is_what_it_was(tmp_path: Path) -> None:
-    first = Calls(tmp_path, Chain())
-    answer = first.do("a")
-    second = again(first)
-    assert second.do("a") == answer
-    assert second.ran == []
-    assert second.told == ["$ do: nothing has changed, not repeated"]
+    one = first(tmp_path)
+    answer = one.do("a")
+    two = again(one)
+    assert two.do("a") == answer
+    assert two.ran == []
+    assert two.told == ["$ do a: nothing has changed, not repeated"]
+    assert two.reasons == [None]
+
+
+def test_what_was_fetched_comes_from_the_record(tmp_path: Path) -> None:
+    one = first(tmp_path)
+    one.get("some content")
+    two = again(one)
+    two.get("some content")
+    assert two.ran == []
+    assert two.got == one.got
+    assert two.chain.replayed == 1
+
+
+def test_what_is_too_large_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetched, "LARGEST", 10)
+    one = first(tmp_path)
+    one.do("a")
+    one.get("0123456789")
+    one.get("0123456789a")
+    one.do("b")
+    assert [call.method for call in one.chain.calls] == ["do", "get"]
+    assert one.chain.closed == "get before fetched too much to keep"
 
 
 def test_from_the_first_difference_on_everything_runs(tmp_path: Path) -> None:
-    first = Calls(tmp_path, Chain())
+    one = first(tmp_path)
     for what in "abc":
-        first.do(what)
-    second = again(first)
+        one.do(what)
+    two = again(one)
     for what in "aXc":
-        second.do(what)
-    assert second.ran == ["X", "c"]
-    assert second.chain is not None
-    assert (second.chain.replayed, second.chain.dropped) == (1, 2)
-    assert len(second.chain.record) == 3
+        two.do(what)
+    assert two.ran == ["X", "c"]
+    assert two.chain.replayed == 1
+    assert len(two.chain.calls) == 3
+    assert two.reasons == [None, "what changed", "after what is new"]
 
 
 def test_a_failure_ends_the_record(tmp_path: Path) -> None:
-    first = Calls(tmp_path, Chain())
-    first.do("a")
+    one = first(tmp_path)
+    one.do("a")
     with pytest.raises(RuntimeError):
-        first.do("fail")
-    first.do("b")
-    second = again(first)
+        one.do("fail")
+    one.do("b")
+    two = again(one)
     for what in "ab":
-        second.do(what)
-    assert second.ran == ["b"]
+        two.do(what)
+    assert two.ran == ["b"]
 
 
 @pytest.mark.parametrize(
     "other",
-    ["text", Secret("b"), ["a"], {"a": 1}, None, 1, b"a", Path("a"), {"a"}],
+    ["text", Secret("b", counts=True), ["a"], {"a": 1}, None, 1, b"a", Path("a"), {"a"}],
     ids=repr,
 )
 def test_every_argument_counts(tmp_path: Path, other: object) -> None:
-    first = Calls(tmp_path, Chain())
-    first.do("a", env=Secret("a"))
-    second = again(first)
-    second.do("a", env=other)
-    assert second.ran == ["a"]
-    assert "a" not in [call.get("answer") for call in (first.chain or Chain()).record]
+    one = first(tmp_path)
+    one.do("a", env=Secret("a", counts=True))
+    two = again(one)
+    two.do("a", env=other)
+    assert two.ran == ["a"]
+    assert two.reasons == ["env changed"]
+
+
+def test_a_secret_may_rotate(tmp_path: Path) -> None:
+    one = first(tmp_path)
+    one.do("a", env={"TOKEN": Secret("one")})
+    two = again(one)
+    two.do("a", env={"TOKEN": Secret("two")})
+    assert two.ran == []
 
 
 def test_what_is_in_files_counts(tmp_path: Path) -> None:
@@ -96,32 +171,98 @@ def test_what_is_in_files_counts(tmp_path: Path) -> None:
     (folder / "page").write_text("one")
     (folder / "link").symlink_to("page")
 
-    calls = Calls(tmp_path, Chain())
-    calls.use("site")
+    machine = first(tmp_path)
+    machine.use("site")
 
-    def ran_again() -> bool:
-        nonlocal calls
-        calls = again(calls)
-        calls.use("site")
-        return bool(calls.ran)
+    def why() -> str | None:
+        nonlocal machine
+        machine = again(machine)
+        machine.use("site")
+        assert bool(machine.ran) == (machine.reasons != [None])
+        return machine.reasons[0]
 
-    assert not ran_again()
+    assert why() is None
     (folder / "page").write_text("two")
-    assert ran_again()
-    assert not ran_again()
+    assert why() == "site/page changed"
+    assert why() is None
     (folder / "page").chmod(0o755)
-    assert ran_again()
+    assert why() == "site/page changed"
     (folder / "link").unlink()
     (folder / "link").symlink_to("empty")
-    assert ran_again()
+    assert why() == "site/link changed"
     (folder / "empty").rename(folder / "other")
-    assert ran_again()
+    assert why() == "site/empty, site/other changed"
     (folder / "page").touch()
-    assert not ran_again()
+    assert why() is None
+    for number in range(9):
+        (folder / f"new-{number}").touch()
+    assert why() == "site/new-0, site/new-1, site/new-2 and 6 more changed"
 
 
-def test_without_a_chain_every_call_runs(tmp_path: Path) -> None:
-    calls = Calls(tmp_path, None)
-    calls.do("a")
-    calls.do("a")
-    assert calls.ran == ["a", "a"]
+def test_what_is_not_to_be_kept_ends_the_record(tmp_path: Path) -> None:
+    one = first(tmp_path)
+    one.do("a")
+    one.do("b", cache=False)
+    one.do("c")
+    two = again(one)
+    for what in "ac":
+        two.do(what)
+    two.do("b", cache=False)
+    assert two.ran == ["c", "b"]
+
+
+def test_a_call_from_another_thread_ends_the_record(tmp_path: Path) -> None:
+    one = first(tmp_path)
+    one.do("a")
+    thread = threading.Thread(target=one.do, args=["b"])
+    thread.start()
+    thread.join()
+    one.do("c")
+    assert [call.method for call in one.chain.calls] == ["do"]
+    assert one.chain.closed == "calls from two threads"
+
+
+def test_a_machine_that_had_other_calls_is_of_no_use(tmp_path: Path) -> None:
+    one = first(tmp_path)
+    for what in "ab":
+        one.do(what)
+    two = again(one, had=2)
+    two.do("a")
+    with pytest.raises(OutOfStepError):
+        two.do("X")
+    three = again(one, had=2)
+    for what in "abX":
+        three.do(what)
+    assert three.ran == ["X"]
+
+
+def test_a_rehearsal_ends_at_the_first_call_that_is_new(tmp_path: Path) -> None:
+    one = first(tmp_path)
+    one.do("a")
+    rehearsal = again(one, had=math.inf)
+    rehearsal.do("a")
+    with pytest.raises(OutOfStepError):
+        rehearsal.do("b")
+    with pytest.raises(OutOfStepError):
+        rehearsal.do("a")
+    assert rehearsal.ran == []
+    assert len(rehearsal.chain.calls) == 1
+
+
+def test_what_a_rehearsal_ran_here_is_not_run_again(tmp_path: Path) -> None:
+    rehearsal = Machine(tmp_path, Chain(had=math.inf))
+    assert rehearsal.here("make") == "MAKE"
+    assert rehearsal.here("pack") == "PACK"
+    machine = Machine(tmp_path, Chain(before=rehearsal.chain))
+    assert machine.here("make") == "MAKE"
+    assert machine.here("another") == "ANOTHER"
+    assert machine.here("pack") == "PACK"
+    assert machine.ran == ["another", "pack"]
+
+
+def test_without_a_record_no_reason_is_told(tmp_path: Path) -> None:
+    machine = first(tmp_path)
+    machine.do("a")
+    machine.do("a")
+    assert machine.ran == ["a", "a"]
+    assert machine.reasons == ["", ""]

@@ -130,6 +130,14 @@ def test_a_parent_stays_as_long_as_a_child() -> None:
     assert prune(0) == ["base"]
 
 
+def test_what_an_entry_needs_is_what_it_was_made_of(user: Pins) -> None:
+    use("base")
+    use("other")
+    use("child", ["base"])
+    use("child", ["other"])
+    assert pins.about(cache.directory() / "things/child").needs == ["things/base"]
+
+
 def test_using_a_child_is_using_its_parents(user: Pins) -> None:
     for at, name in enumerate(["base", "between"], start=1):
         use(name, at=at)

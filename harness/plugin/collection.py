@@ -48,7 +48,9 @@ class CollectedBuild:
         self.definition = definition
         self.source = source
         self.file = file
-        self.tests = [i.nodeid for i in tests if i.stash.get(BUILD, None) == self.name]
+        mine = [item for item in tests if item.stash.get(BUILD, None) == self.name]
+        self.tests = [item.nodeid for item in mine]
+        self.modules = {item.path for item in mine}
 
     def function_item(self) -> pytest.Function:
         """A hidden item through which pytest resolves what the build function takes."""

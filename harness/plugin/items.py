@@ -84,6 +84,7 @@ class ProvisionItem(StageItem):
 
     def runtest(self) -> None:
         run = self.stash[RUN]
+        skip_if_up_to_date(run)
         if run.error is not None:
             run.error_shown = True
             raise run.error.with_traceback(_up_to_their_code(run, run.error))
@@ -103,6 +104,7 @@ class ImageItem(StageItem):
 
     def runtest(self) -> None:
         run = self.stash[RUN]
+        skip_if_up_to_date(run)
         if run.image is None:
             skipped = isinstance(run.error, pytest.skip.Exception)
             if run.error is not None and not run.error_shown and not skipped:
@@ -116,6 +118,11 @@ class ImageItem(StageItem):
 
         taken = self.stash[RUN].seconds
         return sum(taken.get(stage, 0.0) for stage in IMAGE_STAGES)
+
+
+def skip_if_up_to_date(run: BuildRun) -> None:
+    if run.up_to_date is not None:
+        pytest.skip(f"{run.name} is up to date: {run.up_to_date.id}")
 
 
 def position(item: pytest.Item) -> Position:

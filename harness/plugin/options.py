@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from harness.scheduler import Bound
 
 SETTINGS = pytest.StashKey[settings.Settings]()
+CHECKPOINT_MAX_AGE = 24 * 3600.0
+IMAGE_MAX_AGE = 7 * 24 * 3600.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +25,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cold",
         action="store_true",
         help="boot every machine from the start, though a saved one could be resumed",
+    )
+    group.addoption(
+        "--fresh",
+        "--no-cache",
+        action="store_true",
+        default=None,
+        help="provision every machine from its first call; no checkpoint is used or made. The "
+        "default where CI is set",
+    )
+    group.addoption(
+        "--no-fresh",
+        dest="fresh",
+        action="store_false",
+        help="resume machines from checkpoints of their provisioning, as is the default elsewhere",
+    )
+    group.addoption(
+        "--skip-unchanged",
+        action="store_true",
+        help="leave out a build whose image is there, was made of the same inputs (source, base, "
+        "provisioning, code of the tests) and is not too old",
     )
     group.addoption(
         "--parallel-builds",
@@ -49,6 +72,18 @@ def bound(config: pytest.Config) -> Bound:
     if builds is not None:
         return admission.AtMost(max(1, builds // workers))
     return admission.WhatFits(computer.capacity().divided(workers))
+
+
+def checkpoint_age(config: pytest.Config) -> float:
+    """How old a checkpoint may be that is used, in seconds; 0: none is."""
+    asked: bool | None = config.getoption("fresh")
+    fresh = bool(os.environ.get("CI")) if asked is None else asked
+    return 0.0 if fresh else CHECKPOINT_MAX_AGE
+
+
+def image_age(config: pytest.Config) -> float:
+    """How old an image may be that is taken for up to date, in seconds; 0: none is."""
+    return IMAGE_MAX_AGE if config.getoption("skip_unchanged") else 0.0
 
 
 def _count(text: str) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
@@ -18,8 +19,8 @@ from harness.events import Dispatcher, Notice
 from harness.gate import Gate
 from harness.journal import Journal
 from harness.lifecycle import BuildRun
-from harness.plugin import attaching, options, selection, worker
-from harness.plugin.items import RUN, NoMachine, StageItem
+from harness.plugin import attaching, imports, options, selection, worker
+from harness.plugin.items import RUN, NoMachine, StageItem, skip_if_up_to_date
 from harness.plugin.progress import Turns
 from harness.plugin.results import Results
 from harness.plugin.summary import Summary
@@ -108,6 +109,7 @@ class BuildSession:
         run = self.runs.get(build)
         if run is None or run.definition is not definition:
             raise NoMachine(f"not run: {build} could not be collected")
+        skip_if_up_to_date(run)
         if isinstance(run.error, pytest.skip.Exception):
             raise run.error
         if run.host is None:
@@ -142,6 +144,9 @@ class BuildSession:
             cancel=self.cancel,
             events=self.events,
             cold=self.config.getoption("cold"),
+            image_age=options.image_age(self.config),
+            code_digest=imports.digest(_modules(build), self.config.rootpath),
+            checkpoint_age=options.checkpoint_age(self.config),
             known_names=self._known_names,
         )
         whole = f"{build.file.nodeid}::{build.definition.name}"
@@ -178,6 +183,18 @@ class BuildSession:
                 problems.append(self.events.masker.text(f"{run.name}: {error}"))
         if problems:
             raise pytest.UsageError(*problems)
+
+
+def _modules(build: CollectedBuild) -> list[Path]:
+    """The modules with the build's own code, its tests and their fixtures."""
+    manager = build.file.config.pluginmanager
+    plugins = [Path(f) for p in manager.get_plugins() if (f := getattr(p, "__file__", None))]
+    here = [
+        path
+        for path in plugins
+        if path.name != "conftest.py" or build.file.path.is_relative_to(path.parent)
+    ]
+    return [build.definition.file, build.file.path, *build.modules, *here]
 
 
 def new_identity() -> tuple[str, int]:

@@ -54,7 +54,10 @@ def _lines(entry: dict[str, Any]) -> Iterator[str]:
             yield f"kept: pytest --attach {entry['build']} tests it anew"
             yield f"kept: harness remove {entry['build']} removes it"
         return
-    yield f"{image['id']}  {human(image['size'])}  {image['checksum']}"
+    same = "up to date: " if entry.get("up_to_date") else ""
+    yield f"{same}{image['id']}  {human(image['size'])}  {image['checksum']}"
+    if same:
+        return
     if image["stable_path"]:
         yield f"also at {image['stable_path']}"
     # What did not simply pass, and did not keep the image back.

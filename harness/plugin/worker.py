@@ -135,7 +135,7 @@ class Worker:
             self._send(event)
         elif isinstance(event, events.BuildFinished):
             self._send(dataclasses.replace(event, image=None))  # of that the manifest tells
-        elif isinstance(event, events.Notice | events.Progress):
+        elif isinstance(event, events.Notice | events.Progress | events.CallFinished):
             self._send(event)
 
     def _send(self, event: Event) -> None:

@@ -70,7 +70,8 @@ class Provisioner(Options, abc.ABC):
             return
         options = [o for name, o in self.override.items() if name in names]
         chosen = self._with(options[0]) if options else self
-        machine.context.cancel.sleep(duration.seconds("pause_before", chosen.pause_before))
+        if pause := duration.seconds("pause_before", chosen.pause_before):
+            machine.pause(pause)
         machine.retry(lambda: chosen.apply(machine), chosen.max_retries)
 
     def _check_names(self, known: Collection[str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness import remote_script, script
+from harness import script
 from harness.duration import seconds
 from harness.errors import ConfigurationError
 from harness.provisioners._scripts import Scripts
@@ -74,7 +75,8 @@ class Shell(Scripts):
         else:
             for file in self.files:
                 self._shell(machine, script=file, env=environment)
-        machine.context.cancel.sleep(seconds("pause_after", self.pause_after))
+        if pause := seconds("pause_after", self.pause_after):
+            machine.pause(pause)
 
     def _contents(self, machine: Machine) -> list[bytes]:
         if not self.inline:
@@ -85,7 +87,8 @@ class Shell(Scripts):
     def _upload_and_run(
         self, machine: Machine, content: bytes, environment: Mapping[str, str | Secret]
     ) -> None:
-        path = self.remote_path or remote_script.temporary()
+        # Always the same: the machine's next life knows the call by it.
+        path = self.remote_path or f"/tmp/harness-{hashlib.sha256(content).hexdigest()[:16]}"  # noqa: S108 - `write` replaces whatever is there
         given = {
             n: machine.context.reveal(f"environment_vars[{n!r}]", v) for n, v in environment.items()
         }
@@ -94,7 +97,7 @@ class Shell(Scripts):
             machine.write(content, path, mode=0o755, timeout=self.timeout_seconds)
             self._shell(machine, command)
         finally:
-            machine.leftovers.remove(machine.connection, shlex.quote(path))
+            machine.discard(path)
 
     def _shell(
         self,

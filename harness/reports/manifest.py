@@ -73,12 +73,13 @@ class Manifest:
         elif isinstance(event, StageFinished):
             entry["stages"][event.stage] = round(event.seconds, 3)
         elif isinstance(event, CallFinished):
-            entry["calls"].append({"call": event.call, "seconds": round(event.seconds, 3)})
+            entry["calls"].append(_call(event))
         elif isinstance(event, TestFinished):
             entry["tests"].append(_test(event))
         elif isinstance(event, BuildFinished):
             entry["image"] = event.image.as_dict() if event.image else None
             entry["reason"] = event.reason
+            entry |= {"up_to_date": True} if event.up_to_date else {}
             self._unfinished.discard(event.build)
         else:
             return False
@@ -123,6 +124,11 @@ def read(root: Path, run_id: str) -> list[dict[str, Any]]:
         return []
     entries: list[dict[str, Any]] = document["builds"] if document.get("run") == run_id else []
     return entries
+
+
+def _call(event: CallFinished) -> dict[str, Any]:
+    entry = {"call": event.call, "seconds": round(event.seconds, 3)}
+    return entry | ({"replayed": True} if event.reason is None else {})
 
 
 def _test(event: TestFinished) -> dict[str, Any]:

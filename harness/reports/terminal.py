@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO, cast
 from harness import plain
 from harness.events import (
     BuildFinished,
+    CallFinished,
     Event,
     Notice,
     Output,
@@ -133,12 +134,20 @@ class Terminal:
         if isinstance(event, Notice):
             self._log.spoke(event.build, now)
             self._write(f"{event.build}: {event.text}" if event.build else event.text)
+        elif isinstance(event, CallFinished):
+            self._explain(event)
         elif isinstance(event, Output):
             self._stream(event)
         elif isinstance(event, StageFinished | BuildFinished):
             self._flush(event.build)
         if self._logs():
             self._write_all(self._log.lines(event, now))
+
+    def _explain(self, event: CallFinished) -> None:
+        """With ``-v``: whether a call was answered from the record, or why not."""
+        if self._config.option.verbose > 0 and event.reason != "":
+            cached = "cached" if event.reason is None else f"not cached: {event.reason}"
+            self._write(f"{event.build}: {event.call}: {cached}")
 
     def _logs(self) -> bool:
         """Whether what happens is told in lines that stay."""

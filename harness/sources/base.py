@@ -19,7 +19,7 @@ from harness.secret import MASK, Secret, hidden, secrets_in
 from harness.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from harness.cancel import CancelToken
@@ -48,6 +48,13 @@ class Context:
     events: Dispatcher
     cold: bool = False
     """Boot every machine from the start, though a saved one could be resumed."""
+    checkpoint_age: float = 0.0
+    """How old a machine's provisioning may be that is resumed, in seconds; 0: no machine is saved
+    while it is provisioned, and none of those is resumed."""
+    image_age: float = 0.0
+    """How old an image may be that is taken for up to date, in seconds; 0: none is looked for."""
+    code_digest: str = ""
+    """Of the code of the build and its tests, with all that it imports from the repository."""
     known_names: tuple[str, ...] = ()
     """What patterns may mean: names of the builds collected and of their sources, and the types
     of source that exist."""
@@ -71,13 +78,27 @@ class Context:
             self.events.emit(Notice(self.build, text))
 
     @functools.cached_property
+    def notes(self) -> dict[str, Any]:
+        """What a source has found out, and would find out again, in this build."""
+        return {}
+
+    @property
+    def input_hash(self) -> str:
+        """Of all that the image is made of; a source puts it where the image can be found by it.
+
+        Empty: not all is known.
+        """
+        found: str = self.notes.get("input_hash", "")
+        return found
+
+    @functools.cached_property
     def stopwatch(self) -> Stopwatch:
         """Times the build's stages; a source may time parts of its own (``base``, ``save``)."""
         return Stopwatch(self.build, self.events)
 
     @functools.cached_property
     def pins(self) -> Pins:
-        """What the build uses of the cache, until its machine is destroyed."""
+        """What the build uses of the cache until it is over."""
         return Pins()
 
 
@@ -153,6 +174,32 @@ class Instance(Protocol):
         """What only launching could tell (the base's digest, say), for the manifest."""
 
 
+class Checkpoints(Protocol):
+    """Machines of one kind that were saved while they ran: each after its last call."""
+
+    def calls(self) -> Iterable[Sequence[Mapping[str, Any]]]:
+        """The calls that each has had; at least one."""
+
+    def resume(self, key: str) -> Instance:
+        """Start a machine where another was saved.
+
+        Args:
+            key: of its last call.
+
+        Raises:
+            SourceError: it does not run, and has been thrown away.
+        """
+
+    def save(
+        self, instance: Instance, connection: Connection, calls: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Save a machine that runs, and then runs on.
+
+        Raises:
+            SourceError: it cannot be saved, but runs on.
+        """
+
+
 class Source(Options, abc.ABC):
     """Where a machine comes from and where its image goes.
 
@@ -174,6 +221,27 @@ class Source(Options, abc.ABC):
     @abc.abstractmethod
     def launch(self, context: Context) -> Instance:
         """Start a machine; every resource goes into the journal before it is made."""
+
+    def facts(self, context: Context) -> Mapping[str, Any]:
+        """What decides what an image is and is no option, such as the base's checksum."""
+        del context
+        return {}
+
+    def find_image(self, made_of: str, noted: Image | None, context: Context) -> Image | None:
+        """An image that was made of these inputs, if it still is what it was.
+
+        Args:
+            made_of: their hash, see `Context.input_hash`.
+            noted: what this computer knows of it, and that is young enough; None: nothing.
+            context: the build's; one that is older than its ``image_age`` does not count.
+        """
+        del made_of, noted, context
+        return None
+
+    def checkpoints(self, context: Context) -> Checkpoints | None:
+        """Where machines like this one are saved while they are provisioned; default: nowhere."""
+        del context
+        return None
 
     @abc.abstractmethod
     def connect(self, instance: Instance, context: Context) -> Connection:
@@ -250,7 +318,6 @@ class Source(Options, abc.ABC):
         for resource in context.journal.outstanding(context.build):
             self.discard(resource)
             context.journal.gone(resource)
-        context.pins.close()
 
     def options(self) -> dict[str, Any]:
         """The options as JSON knows them; what is kept out of the repr is masked here too."""

@@ -140,9 +140,14 @@ class SshOptions(Options):
         _check_agent("ssh_bastion_agent_auth", self.ssh_bastion_agent_auth)
         self._check_keys(self.endpoint(context, "", 0, "", ""))
 
+    @property
+    def needs_key(self) -> bool:
+        """Whether a machine is reached with a key made for it."""
+        return not (self.ssh_private_key_file or self.ssh_password or self.ssh_agent_auth)
+
     def temporary_key(self) -> tuple[str, str]:
         """A new key pair for a machine, private and public; empty where none is wanted."""
-        if self.ssh_private_key_file or self.ssh_password or self.ssh_agent_auth:
+        if not self.needs_key:
             return "", ""
         return keys.generate_key(self.temporary_key_pair_type, self.temporary_key_pair_bits)
 

@@ -85,8 +85,8 @@ def test_one_state_many_machines(vm_project: VmProject, states: set[Path]) -> No
     assert notes[0]["boot"] == notes[1]["boot"], "they were booted once"
     for what in ("random", "host key", "key"):
         assert notes[0][what] != notes[1][what]
-    saved = json.loads((state / "keys.json").read_text())
-    assert saved["public"].strip() not in {note["key"].strip() for note in notes}
+    saved = json.loads((state / "facts.json").read_text())
+    assert saved["keys"]["public"].strip() not in {note["key"].strip() for note in notes}
     assert vm_project.leftovers() == []
     _a_state_that_does_not_resume_is_thrown_away(vm_project, state)
 
@@ -96,7 +96,7 @@ def _a_state_that_does_not_resume_is_thrown_away(project: VmProject, state: Path
     result = project.run("-k", "one")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
-        ["*one.qemu: the saved machine did not resume, booting a new one: QEMU ended*"]
+        ["*one.qemu: booting a new one: the saved machine did not resume: QEMU ended*"]
     )
     assert not state.exists()
     assert project.manifest()["one.qemu"]["inputs"]["boot"] == "cold"

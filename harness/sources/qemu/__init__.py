@@ -12,7 +12,7 @@ from harness.errors import SourceError
 from harness.model import LocalDemand
 from harness.options import Range
 from harness.secret import MASK, Secret
-from harness.sources.base import Connection, Context, Instance, Source
+from harness.sources.base import Checkpoints, Connection, Context, Instance, Source
 from harness.sources.qemu import bases, capture, launch, options, processes, shutdown
 from harness.sources.qemu.vm import VirtualMachine
 from harness.sources.ssh_options import SshOptions
@@ -173,8 +173,19 @@ class Qemu(SshOptions, Source):
     def launch(self, context: Context) -> Instance:
         return launch.launch(self, context)
 
+    def facts(self, context: Context) -> Mapping[str, Any]:
+        return launch.facts(self, context)
+
+    def find_image(self, made_of: str, noted: Image | None, context: Context) -> Image | None:
+        del made_of
+        return noted if noted and capture.is_there(noted, context) else None
+
+    def checkpoints(self, context: Context) -> Checkpoints | None:
+        return launch.checkpoints(self, context)
+
     def keep(self, instance: Instance, context: Context) -> dict[str, Any]:
-        return launch.keep(_vm(instance), context)
+        del context
+        return launch.keep(_vm(instance))
 
     def attach(self, record: Mapping[str, Any], context: Context) -> Instance:
         return launch.attach(self, record, context)

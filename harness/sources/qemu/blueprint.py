@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from harness.sources.qemu.media import Disc
 
 
+SAVED_AS = 2
+"""The way in which machines are saved; what was saved in another is of no use."""
+
+
 @dataclass(frozen=True)
 class Blueprint:
     """All that decides how a machine boots, and what is in it when it has booted.
@@ -63,6 +67,7 @@ class Blueprint:
     def digest(self, accelerator_name: str) -> str:
         """Equal for machines of which one may resume what another has saved."""
         parts = [
+            SAVED_AS,
             asdict(self.base),
             self.disk_size,
             command.build(self.shape, Place("", Path(), 0), accelerator_name, []),

@@ -70,6 +70,8 @@ def capture(source: Qemu, vm: VirtualMachine, context: Context) -> Image:
         "base_checksum": vm.inputs["base"]["checksum"],
         "accelerator": vm.inputs["accelerator"],
     }
+    if context.input_hash:
+        properties["input_hash"] = context.input_hash
     if files[1:]:
         properties["additional_disks"] = files[1:]
     return Image(
@@ -79,6 +81,16 @@ def capture(source: Qemu, vm: VirtualMachine, context: Context) -> Image:
         path=targets[0],
         properties=properties,
         **files[0],
+    )
+
+
+def is_there(image: Image, context: Context) -> bool:
+    """Whether an image's file still is what it was."""
+    path = image.path
+    return (
+        path is not None
+        and path.is_file()
+        and f"sha256:{cache.known_digest(path, context.cancel)}" == image.checksum
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import secrets
 import time
 from dataclasses import asdict
@@ -26,12 +27,14 @@ from harness.sources.qemu import (
 )
 from harness.sources.qemu.blueprint import Blueprint
 from harness.sources.qemu.capabilities import window
+from harness.sources.qemu.checkpoints import Checkpoints
 from harness.sources.qemu.child_process import ChildRunner
 from harness.sources.qemu.command import Shape
+from harness.sources.qemu.saved import Wakening
 from harness.sources.qemu.vm import VirtualMachine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from harness import ssh
     from harness.sources.base import Context
@@ -45,13 +48,36 @@ BOOTING_SECONDS = 30.0
 def launch(source: Qemu, context: Context) -> VirtualMachine:
     """Start a machine: from its base, or from where one like it was saved."""
     blueprint = _blueprint(source, context)
+    wakening = _wakening(source, blueprint, context)
+
+    def start(vm: VirtualMachine) -> None:
+        if wakening is not None:
+            vm.connection = warm.Warmer(wakening).start(vm)
+        if vm.connection is None:
+            _boot(source, vm, blueprint, context)
+
+    return _launch(source, blueprint, context, start)
+
+
+def checkpoints(source: Qemu, context: Context) -> Checkpoints | None:
+    """Where machines like this one are saved, if they can be."""
+    blueprint = _blueprint(source, context)
+    wakening = _wakening(source, blueprint, context)
+    if wakening is None:
+        return None
+    return Checkpoints(wakening, functools.partial(_launch, source, blueprint, context))
+
+
+def _launch(
+    source: Qemu, blueprint: Blueprint, context: Context, start: Callable[[VirtualMachine], None]
+) -> VirtualMachine:
     directory = _directory(source, context)
     keys = access.Keys.generate(source.temporary_key())
     vm = blueprint.machine(f"{context.build}-{secrets.token_hex(4)}", directory, keys)
     vm.public_key = keys.public if source.ssh_clear_authorized_keys else ""
     vm.pins = context.pins
     try:
-        _start(source, vm, blueprint, context)
+        start(vm)
     except BaseException:
         vm.kill()
         raise
@@ -63,7 +89,15 @@ def launch(source: Qemu, context: Context) -> VirtualMachine:
     return vm
 
 
-def keep(vm: VirtualMachine, context: Context) -> dict[str, Any]:
+def facts(source: Qemu, context: Context) -> Mapping[str, Any]:
+    """What a machine is made of beside the options; the base is made or fetched if need be."""
+    blueprint = _blueprint(source, context)
+    texts = [blueprint.user_data, *(reveal(each) for pair in source.qemuargs for each in pair)]
+    hidden = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    return {**blueprint.base.inputs, "cd": blueprint.cd.digest, "texts": hidden}
+
+
+def keep(vm: VirtualMachine) -> dict[str, Any]:
     """Let a machine run on without us; what `attach` needs."""
     record = {
         "id": vm.id,
@@ -77,7 +111,6 @@ def keep(vm: VirtualMachine, context: Context) -> dict[str, Any]:
         "uses": list(map(str, vm.pins.paths)),
     }
     vm.let_go()
-    context.pins.close()
     return record
 
 
@@ -135,17 +168,21 @@ def runner(context: Context) -> ChildRunner:
 
 
 def _blueprint(source: Qemu, context: Context) -> Blueprint:
-    with context.stopwatch.stage("base"):
-        base = bases.resolve(source.base, source.base_checksum, context)
-    files = media.collect(source.cd_files, source.cd_content, context.directory)
-    return Blueprint(
-        base,
-        _disk_size(source, base),
-        _shape(source, base),
-        source.ssh_username,
-        options.user_data(source, context),
-        media.Disc(source.cd_label, files),
-    )
+    """What the build's machines are made of; found out once."""
+    found: Blueprint | None = context.notes.get("blueprint")
+    if found is None:
+        with context.stopwatch.stage("base"):
+            base = bases.resolve(source.base, source.base_checksum, context)
+        files = media.collect(source.cd_files, source.cd_content, context.directory)
+        found = context.notes["blueprint"] = Blueprint(
+            base,
+            _disk_size(source, base),
+            _shape(source, base),
+            source.ssh_username,
+            options.user_data(source, context),
+            media.Disc(source.cd_label, files),
+        )
+    return found
 
 
 def _shape(source: Qemu, base: Base) -> Shape:
@@ -191,14 +228,8 @@ def _directory(source: Qemu, context: Context) -> Path:
     return directory
 
 
-def _start(source: Qemu, vm: VirtualMachine, blueprint: Blueprint, context: Context) -> None:
+def _boot(source: Qemu, vm: VirtualMachine, blueprint: Blueprint, context: Context) -> None:
     run = runner(context)
-    if accelerated := _may_resume(source, vm, blueprint, context):
-        logging_in = functools.partial(log_in, source, context)
-        warmer = warm.Warmer(blueprint, accelerated, logging_in, run, context)
-        vm.connection = warmer.start(vm)
-    if vm.connection is not None:
-        return
 
     def begin(chosen: str) -> None:
         vm.kill()
@@ -210,11 +241,13 @@ def _start(source: Qemu, vm: VirtualMachine, blueprint: Blueprint, context: Cont
     accelerator.start(vm, source.accelerator, context, begin=begin, prints=prints)
 
 
-def _may_resume(
-    source: Qemu, vm: VirtualMachine, blueprint: Blueprint, context: Context
-) -> str | None:
-    """Under which accelerator a saved machine would do; None: it must be booted."""
+def _wakening(source: Qemu, blueprint: Blueprint, context: Context) -> Wakening | None:
+    """How its machines resume saved ones; None: they must be booted."""
     # A state's key is our own: where somebody else's lets us in, it would not.
-    ours = vm.keys.public and not source.ssh_host
+    ours = source.needs_key and not source.ssh_host
     wanted = source.warm_boot and not context.cold and blueprint.may_be_saved
-    return accelerator.known(source.accelerator) if ours and wanted else None
+    known = accelerator.known(source.accelerator) if ours and wanted else None
+    if not known:
+        return None
+    logging_in = functools.partial(log_in, source, context)
+    return Wakening(blueprint, known, logging_in, runner(context), context)

@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from harness.sources.base import Connection
     from harness.sources.qemu.access import Keys
     from harness.sources.qemu.command import Shape
+    from harness.sources.qemu.saved import State
 
 SSH_IS_UP = re.compile(rb"Started .*\bsshd?\.service")
 """What systemd prints when the server listens."""
 SAVE_TIMEOUT = RESUME_TIMEOUT = 30.0
 """Seconds; either takes a tenth of one."""
+UNLIMITED = 1 << 50
+"""Bytes a second."""
 
 
 @dataclass
@@ -76,56 +79,72 @@ class VirtualMachine:
 
     def start(self, accelerator: str) -> None:
         """Start QEMU; it runs when this returns, the guest has only begun to boot."""
-        file = self.memory_file
         self.console.write_bytes(b"")
         self._prepare(accelerator)
-        self._launch(self.shape, _memory(self.shape, file, shared=True) if file else [])
+        self._launch(_memory(self.shape, self.memory_file, shared=True))
 
     def restart(self) -> None:
         """Start QEMU anew on the same disk, at the same port, after the guest has ended it."""
-        self._launch(replace(self.shape, boot=()), [])
+        self.shape = replace(self.shape, boot=())
+        self._launch(_memory(self.shape))
 
     def save(self, devices: Path) -> None:
         """Save what is neither on the disk nor in ``memory_file``, and end QEMU."""
-        monitor = self._file_has_memory()
-        monitor.execute("migrate", uri=f"exec:cat >{shlex.quote(str(devices))}")
-        while (status := monitor.execute("query-migrate")["status"]) != "completed":
-            if status == "failed":
-                raise SourceError(f"{self.id}: QEMU could not save the machine's state")
-            time.sleep(0.02)
+        monitor = self._control()
+        _file_has_memory(monitor, True)
+        _migrate(monitor, devices)
         monitor.execute("quit")
         assert self._process is not None
         self._process.wait(SAVE_TIMEOUT)
 
-    def resume(self, accelerator: str, memory: Path, devices: Path, console: Path) -> None:
+    def snapshot(self, state: State) -> None:
+        """Save the machine with its memory and disk; it stands still meanwhile, and then goes on.
+
+        Raises:
+            SourceError: QEMU could not; the machine goes on all the same.
+        """
+        monitor = self._control()
+        _file_has_memory(monitor, False)
+        monitor.execute("migrate-set-parameters", **{"max-bandwidth": UNLIMITED})
+        monitor.execute("stop")
+        try:
+            _migrate(monitor, state.devices)
+            shutil.copyfile(self.disk, state.disk)
+            shutil.copyfile(self.console, state.console)
+        finally:
+            monitor.execute("cont")
+
+    def resume(self, accelerator: str, state: State) -> None:
         """Start QEMU where another was saved; the guest runs on when this returns.
 
-        The memory file stays as it is: many machines may resume from it, and read only what they
+        A memory file stays as it is: many machines may resume from it, and read only what they
         touch. The console goes on where the other's ended.
         """
-        shutil.copyfile(console, self.console)
         self._prepare(accelerator)
-        saved = [*_memory(self.shape, memory, shared=False), "-incoming", "defer"]
-        self._launch(self.shape, saved)
+        if state.boots_itself:
+            self.shape = replace(self.shape, boot=())
+        file = state.memory if state.memory.exists() else None
+        self._launch([*_memory(self.shape, file, shared=False), "-incoming", "defer"])
         try:
-            self._load(devices)
+            self._load(state.devices, has_file=file is not None)
         except SourceError as error:
             raise SourceError(self.ended(wait=1) or str(error)) from error
 
-    def _load(self, devices: Path) -> None:
-        monitor = self._file_has_memory()
+    def _load(self, devices: Path, *, has_file: bool) -> None:
+        monitor = self._control()
+        _file_has_memory(monitor, has_file)
         monitor.execute("migrate-incoming", uri=f"exec:cat {shlex.quote(str(devices))}")
         deadline = time.monotonic() + RESUME_TIMEOUT
         while (status := monitor.execute("query-status")["status"]) != "running":
-            if time.monotonic() > deadline:
+            if status == "paused":  # it was when it was saved
+                monitor.execute("cont")
+            elif time.monotonic() > deadline:
                 raise SourceError(f"the saved machine does not run but is: {status}")
-            time.sleep(0.01)
+            else:
+                time.sleep(0.01)
 
-    def _file_has_memory(self) -> qmp.Monitor:
-        """Tell QEMU that a state's memory is in the file, and not in what it writes or reads."""
+    def _control(self) -> qmp.Monitor:
         assert self._monitor is not None
-        capability = {"capability": "x-ignore-shared", "state": True}
-        self._monitor.execute("migrate-set-capabilities", capabilities=[capability])
         return self._monitor
 
     def _prepare(self, accelerator: str) -> None:
@@ -134,7 +153,7 @@ class VirtualMachine:
         self.port = self._reservation.getsockname()[1]
         self.accelerator = accelerator
 
-    def _launch(self, shape: Shape, extra: Sequence[str]) -> None:
+    def _launch(self, extra: Sequence[str]) -> None:
         if self._monitor is not None:
             self._monitor.close()
         self._monitor = qmp.Monitor()
@@ -142,7 +161,7 @@ class VirtualMachine:
         own = [*self.arguments, *self._monitor.arguments, *extra]
         with (self.directory / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(
-                command.build(shape, self.place, self.accelerator, own),
+                command.build(self.shape, self.place, self.accelerator, own),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -233,11 +252,32 @@ class VirtualMachine:
             self._reservation = None
 
 
-def _memory(shape: Shape, file: Path, *, shared: bool) -> list[str]:
-    """The guest's memory in a file: written to it, or a private copy page by page."""
-    backend = f"memory-backend-file,id=memory,size={shape.memory}M,mem-path={escaped(file)}"
-    backend += f",share={'on' if shared else 'off'}"
+def _memory(shape: Shape, file: Path | None = None, *, shared: bool = False) -> list[str]:
+    """The guest's memory, by one name wherever it is, so that any machine can resume another.
+
+    In a file it is written to it, or a private copy page by page.
+    """
+    if shape.qemuargs:  # which may say how much there is
+        return []
+    backend = f"memory-backend-ram,id=memory,size={shape.memory}M"
+    if file is not None:
+        backend = f"memory-backend-file,id=memory,size={shape.memory}M,mem-path={escaped(file)}"
+        backend += f",share={'on' if shared else 'off'}"
     return ["-object", backend, "-machine", "memory-backend=memory"]
+
+
+def _file_has_memory(monitor: qmp.Monitor, has: bool) -> None:
+    """Tell QEMU whether a state's memory is in the file, and not in what it writes or reads."""
+    capability = {"capability": "x-ignore-shared", "state": has}
+    monitor.execute("migrate-set-capabilities", capabilities=[capability])
+
+
+def _migrate(monitor: qmp.Monitor, devices: Path) -> None:
+    monitor.execute("migrate", uri=f"exec:cat >{shlex.quote(str(devices))}")
+    while (status := monitor.execute("query-migrate")["status"]) != "completed":
+        if status == "failed":
+            raise SourceError("QEMU could not save the machine's state")
+        time.sleep(0.02)
 
 
 def _reserve_port() -> socket.socket:

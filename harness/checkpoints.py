@@ -69,6 +69,7 @@ class Record:
         self._start: Start | None = None
         self.calls: Sequence[Call] | None = None
         """Of the machine that was provisioned; None: they do not tell all that was done."""
+        self.replayed_all = False
 
     def give_up(self, why: str) -> None:
         """Begin with a machine that has had no call."""
@@ -114,6 +115,7 @@ class Record:
         if self._saved is not None:
             saver.finish()
         self.calls = None if chain.closed else tuple(chain.calls)
+        self.replayed_all = self.calls is not None and chain.replayed == len(self.calls)
         chain.close("provisioning is over")
         self._tell_what_was_replayed(chain, instance)
 

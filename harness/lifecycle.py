@@ -117,6 +117,7 @@ class BuildRun:
         self._thread: threading.Thread | None = None
         self._stage_now = ""
         self._sealing = False
+        self._stopping = False
         self._undo = contextlib.ExitStack()
         self._ending = threading.Lock()
 
@@ -282,7 +283,8 @@ class BuildRun:
         with self._stage("provision"):
             with self._record.kept(chain, instance, connection):
                 function(self.machine)
-            connection.renew()
+            if not self._record.replayed_all:
+                connection.renew()  # groups, limits and PATH may have changed
         user = users.target(self.definition.sudo, self.source.ssh_username)
         reveal = functools.partial(self.context.reveal, "an argument of a test's command")
         self.host = assertions.host(connection, self.name, user, reveal)
@@ -300,6 +302,7 @@ class BuildRun:
             last_key = calls[-1].key if calls else ""
             made_of = up_to_date.input_hash(self.source, self.context, last_key)
             self.context.notes["input_hash"] = made_of
+        self._stopping = True
         with self._stage("capture"):
             self.source.stop(instance, connection, self.context)
             candidate = self.source.capture(instance, self.context)
@@ -331,17 +334,17 @@ class BuildRun:
             )
 
     def _is_to_be_kept(self) -> bool:
-        """Whether somebody may want to look at the machine, and can: a sealed one has no door."""
+        """Whether somebody may want to look at the machine, and it is there to be looked at."""
         failed = self.error is not None or self.gate.has_failed(self.machine_id)
         stopped = isinstance(self.error, CancelledError)
-        there = self.machine is not None and not self._sealing
+        there = self.machine is not None and not self._stopping
         return self._keep_on_failure and failed and there and not stopped
 
     def _keep(self) -> None:
         """Let the machine run on; if that cannot be, it goes like any other."""
         assert self.machine is not None
         try:
-            keeping = self.machine.keep()
+            keeping = self.machine.keep(sealed=self._sealing)
         except (HarnessError, OSError) as error:
             self._emit(Notice(self.name, f"its machine could not be kept: {error}"))
             return

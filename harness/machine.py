@@ -457,9 +457,11 @@ class Machine:
             known = secret if isinstance(secret, Secret) else Secret(secret)
             self.context.hide("what machine.hide was given", known)
 
-    def keep(self) -> Kept:
+    def keep(self, *, sealed: bool) -> Kept:
         """Let it run on when this run is over, and hang up; not for build functions."""
         context, instance = self.context, self._there("")
+        if sealed:
+            self.source.reopen(instance, self._login, context)
         keeping = Kept(
             build=context.build,
             root=str(context.root),

@@ -255,6 +255,10 @@ class FakeSource(Source):
         self._stage("keep", context)
         return {"id": instance.id}
 
+    def reopen(self, instance: Instance, connection: Connection, context: Context) -> None:
+        del instance, connection
+        self._stage("reopen", context)
+
     def attach(self, record: Mapping[str, Any], context: Context) -> Instance:
         self._stage("attach", context)
         return FakeInstance(record["id"])

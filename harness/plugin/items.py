@@ -120,6 +120,11 @@ class ImageItem(StageItem):
         return sum(taken.get(stage, 0.0) for stage in IMAGE_STAGES)
 
 
+def may_ask_for_a_build(item: pytest.Item) -> bool:
+    """Whether a test of no build could get at one all the same: ``request.getfixturevalue``."""
+    return "request" in getattr(item, "fixturenames", ())
+
+
 def skip_if_up_to_date(run: BuildRun) -> None:
     if run.up_to_date is not None:
         pytest.skip(f"{run.name} is up to date: {run.up_to_date.id}")

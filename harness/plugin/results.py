@@ -8,7 +8,13 @@ import pytest
 
 from harness.gate import Phase
 from harness.plugin import masked
-from harness.plugin.items import BUILD, NoMachine, StageItem, failure_text
+from harness.plugin.items import (
+    BUILD,
+    NoMachine,
+    StageItem,
+    failure_text,
+    may_ask_for_a_build,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -46,7 +52,7 @@ class Results:
             vars(report).update(harness_build=build, harness_excused=_excused(item, call, report))
             if call.excinfo is not None and isinstance(call.excinfo.value, NoMachine):
                 report.longrepr = self._no_machine(self._runs[build], call.excinfo.value)
-        else:
+        elif may_ask_for_a_build(item):
             vars(report)[BESIDE] = str(item.path.resolve())
         masked.mask(report, self._masker)  # before anybody has seen it
         return report

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import events
-from harness.plugin.items import BUILD
+from harness.plugin.items import BUILD, may_ask_for_a_build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
 
     from harness.events import Event
 
@@ -83,17 +84,26 @@ def suffix(config: pytest.Config) -> str:
 
 def share(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
     """A worker's items: some of the builds, and some modules of tests that belong to none."""
-    parts = sorted({_part(item) for item in items})
+    parts = _parts(items)
+    order = sorted(set(parts.values()))
     given: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]  # xdist's, in workers
     number, count = int(given["workerid"].removeprefix("gw")), given["workercount"]
-    mine = set(parts[number % count :: count])
-    return [item for item in items if _part(item) in mine]
+    mine = set(order[number % count :: count])
+    return [item for item in items if parts[item] in mine]
 
 
-def _part(item: pytest.Item) -> tuple[bool, str]:
+def _parts(items: list[pytest.Item]) -> dict[pytest.Item, tuple[bool, str]]:
     """What must stay together; builds come first, so that they are dealt out evenly."""
-    build = item.stash.get(BUILD, None)
-    return build is None, build or str(item.path)
+    builds = {item: item.stash.get(BUILD, None) for item in items}
+    whole = {item.path for item in items if not builds[item] and may_ask_for_a_build(item)}
+    first: dict[Path, str] = {}
+    for item in items:
+        if (name := builds[item]) and item.path in whole:
+            first.setdefault(item.path, name)
+    return {
+        item: (not name and item.path not in first, first.get(item.path, name or str(item.path)))
+        for item, name in builds.items()
+    }
 
 
 class Worker:

@@ -289,6 +289,20 @@ class Source(Options, abc.ABC):
         del instance, context
         raise SourceError(f"machines of the source type {self.type} cannot be kept")
 
+    def reopen(self, instance: Instance, connection: Connection, context: Context) -> None:
+        """Give a machine back what the seal took and a login needs: it is to be kept.
+
+        Args:
+            instance: the machine.
+            connection: the login that is still there.
+            context: the build's.
+
+        Raises:
+            SourceError: this source's machines let nobody in again.
+        """
+        del instance, connection, context
+        raise SourceError(f"a sealed machine of the source type {self.type} lets nobody in")
+
     def attach(self, record: Mapping[str, Any], context: Context) -> Instance:
         """Take over a machine that `keep` let run on; its resources are in the journal again.
 

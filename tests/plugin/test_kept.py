@@ -167,11 +167,23 @@ def test_what_cannot_be_attached_is_told_before_anything_happens(project: Projec
     assert not list(journal.directory().glob("*"))
 
 
-def test_a_sealed_machine_is_not_kept(project: Project) -> None:
+def test_a_sealed_machine_is_let_in_to_again(project: Project) -> None:
     write(project)
     with (project.path / "test_builds.py").open("a") as file:
         file.write("\n@harness.sealed\ndef test_sealed(web): assert False\n")
     project.run("--on-error=keep", "--only", "web.fake")
+    assert happened(project) == ["boot", "connect", "seal", "reopen", "keep", "hung up"]
+
+
+def test_a_machine_that_was_shut_down_is_not_kept(project: Project) -> None:
+    project.write(
+        """
+@harness.build(FakeSource(diary=DIARY, fails={"capture": "no room"}))
+def web(machine): pass
+def test_a(web): pass
+"""
+    )
+    project.run("--on-error=keep")
     assert happened(project)[-1] == "destroy"
 
 

@@ -138,6 +138,19 @@ def test_a_worker_that_dies_before_it_has_collected(project: Project, later: str
     assert images(project) == {"db.fake": True, "web.fake": True}
 
 
+def test_a_test_that_may_ask_for_a_build_goes_where_it_is(project: Project) -> None:
+    write(project)
+    with (project.path / "test_builds.py").open("a") as file:
+        file.write(
+            "\n@pytest.mark.parametrize('name', ['db', 'web'])\n"
+            "def test_beside(request, name):\n    assert False\n"
+        )
+    result = project.run("-n", "2")
+    assert result.ret == 1
+    assert images(project) == dict.fromkeys(NAMES, False)
+    assert count(project, "boot") == Counter(NAMES)
+
+
 def test_exit_first_cancels_the_builds_of_all_workers(project: Project) -> None:
     write(project, "name == 'plain' or time.sleep(60); all_are_launched(); assert False")
     with (project.path / "test_builds.py").open("a") as file:

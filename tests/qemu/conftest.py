@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,14 @@ CACHE = cache.directory()
 
 
 class VmProject(Project):
-    """Its state is its own, the cache is the user's: the base is made once for all tests."""
+    """Its state is its own, the cache is the user's: the base is made once for all tests.
+
+    It leaves no checkpoints there, unless a run asks for them (``--no-fresh``).
+    """
+
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(pytester, monkeypatch)
+        monkeypatch.setenv("PYTEST_ADDOPTS", f"{os.environ['PYTEST_ADDOPTS']} --fresh")
 
     def machines(self) -> Path:
         """Where each machine has its files while it lives."""

@@ -27,6 +27,9 @@ def web(machine):
 
 def test_that_is_mended_later(web): assert web.file("/etc/mended").exists or {mended}
 def test_file(web): assert web.file("/etc/built").content_string == "built\\n"
+
+@harness.sealed
+def test_that_is_mended_too(web): assert web.file("/etc/mended").exists
 """
 
 
@@ -62,6 +65,11 @@ def test_a_machine_is_kept_and_becomes_the_image(vm_project: VmProject) -> None:
     assert again.stdout == b"built\n"
 
     vm_project.write(BUILD.format(mended=True))
+    result = vm_project.run("--attach=web.qemu")
+    assert result.ret == 1, "it was sealed, and a test of the sealed machine fails"
+    assert "test_that_is_mended_too" in vm_project.manifest()["web.qemu"]["reason"]
+    assert harness(vm_project, "login", "web.qemu", "touch /etc/mended").returncode == 0
+
     result = vm_project.run("--attach=web.qemu")
     assert result.ret == 0
     entry = vm_project.manifest()["web.qemu"]

@@ -13,7 +13,7 @@ from harness.model import LocalDemand
 from harness.options import Range
 from harness.secret import MASK, Secret
 from harness.sources.base import Checkpoints, Connection, Context, Instance, Source
-from harness.sources.qemu import bases, capture, launch, options, processes, shutdown
+from harness.sources.qemu import access, bases, capture, launch, options, processes, shutdown
 from harness.sources.qemu.vm import VirtualMachine
 from harness.sources.ssh_options import SshOptions
 
@@ -186,6 +186,10 @@ class Qemu(SshOptions, Source):
     def keep(self, instance: Instance, context: Context) -> dict[str, Any]:
         del context
         return launch.keep(_vm(instance))
+
+    def reopen(self, instance: Instance, connection: Connection, context: Context) -> None:
+        del context
+        access.reopen(connection, _vm(instance).keys, self.ssh_username)
 
     def attach(self, record: Mapping[str, Any], context: Context) -> Instance:
         return launch.attach(self, record, context)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from harness import environment
+from harness import cache, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,13 +74,28 @@ def access_settings() -> str:
 def _index_targets() -> Iterator[IndexTarget]:
     if not shutil.which("apt-get"):
         return
-    fields = "\t".join(f"$({field})" for field in _FIELDS)
-    for line in _output(
-        "apt-get", "indextargets", "--format", fields, "Created-By: Packages"
-    ).splitlines():
+    name = f"apt-{_state()}"
+    lines: list[str] | None = cache.recall(name)
+    if lines is None:  # half a second of work, for what seldom changes
+        fields = "\t".join(f"$({field})" for field in _FIELDS)
+        question = ("indextargets", "--format", fields, "Created-By: Packages")
+        lines = _output("apt-get", *question).splitlines()
+        cache.remember(name, lines)
+    for line in lines:
         # A field without a value stays as it was asked for.
         values = [("" if value.startswith("$(") else value) for value in line.split("\t")]
         yield IndexTarget(*values)
+
+
+def _state() -> str:
+    """Of all that apt's answer depends on: its settings, and which lists it has."""
+    paths = [Path("/etc/apt"), *sorted(Path("/etc/apt").glob("**/*")), Path("/var/lib/apt/lists")]
+    facts: list[object] = [os.environ.get("APT_CONFIG")]
+    for path in paths:
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            facts.append([str(path), status.st_mtime_ns, status.st_size])
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def _is_from(distribution: Distribution, target: IndexTarget) -> bool:

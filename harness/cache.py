@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -47,38 +46,18 @@ def entry(path: Path, cancel: CancelToken, make: Callable[[Path], None]) -> Path
     """The entry at ``path``, made by ``make`` if it is not there.
 
     Of two that want it at once, one makes it and the other waits. ``make`` gets the path to write;
-    what it leaves there takes its place in one step.
+    what it leaves there takes its place in one step. A file that an earlier one left unfinished is
+    still there, a folder is not.
     """
     if not path.exists():
         with locked(path, cancel):
             if not path.exists():
                 partial = path.with_name(f"{path.name}.partial")
+                if partial.is_dir():
+                    shutil.rmtree(partial)
                 make(partial)
                 partial.replace(path)
     return path
-
-
-@contextlib.contextmanager
-def in_use(path: Path) -> Iterator[None]:
-    """Keep an entry from being discarded, by any process; it may have been already."""
-    with _users(path).open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-        yield
-
-
-def discard(path: Path) -> bool:
-    """Remove an entry, unless it is in use."""
-    with _users(path).open("wb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        shutil.rmtree(path, ignore_errors=True)
-        return True
-
-
-def _users(path: Path) -> Path:
-    return path.with_name(f"{path.name}.users")
 
 
 def known_digest(path: Path, cancel: CancelToken, algorithm: str = "sha256") -> str:

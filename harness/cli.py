@@ -9,7 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import journal, kept, reaper
+from harness import cache_command, journal, kept, reaper
+from harness.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb and return its exit status."""
     options = _parser().parse_args(arguments)
-    status: int = options.run(options)
+    try:
+        status: int = options.run(options)
+    except ConfigurationError as error:
+        print(f"harness: {error}", file=sys.stderr)  # noqa: T201 - a command's output
+        return 2
     return status
 
 
@@ -40,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     remove = verbs.add_parser("remove", help="remove the machines that were kept of a build")
     remove.add_argument("build", help="as in web.qemu")
     remove.set_defaults(run=_remove)
+    cache_command.add_to(verbs)
     return parser
 
 

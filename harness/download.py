@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import hashlib
 import os
 import time
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 
 REPORT_SECONDS = 5.0
 """Between two reports of progress."""
-_DAY = 24 * 3600
-KEEP_PARTIAL_SECONDS = 7 * _DAY
-"""How long the beginning of a file waits for a run that fetches the rest."""
-KEEP_SECONDS = 60 * _DAY
-"""How long a file is kept that no build has started from."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +38,10 @@ class Download:
         Raises:
             SourceError: it cannot be had, it is not what it must be, or the disk is full.
         """
-        directory = cache.directory() / "downloads"
-        _remove_unused(directory)
-        path = directory / self._name(context)
-        cache.entry(path, context.cancel, lambda partial: self._make(partial, context))
-        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
-        return path
+        path = cache.directory() / "downloads" / self._name(context)
+        name = urls.shown(self.urls[0])
+        make = functools.partial(self._make, context=context)
+        return context.pins.entry(path, context.cancel, make, name=name)
 
     def _name(self, context: Context) -> str:
         if self.checksum is not None:
@@ -105,16 +98,3 @@ class _Reporter:
 
     def say(self, text: str) -> None:
         self._context.events.emit(Notice(self._context.build, f"{self._what}: {text}"))
-
-
-def _remove_unused(directory: Path) -> None:
-    """Remove what has been of no use for long; a machine that still runs on one keeps it open."""
-    now = time.time()
-    for path in directory.glob("*-*"):
-        if path.suffix == ".lock":
-            continue
-        with contextlib.suppress(FileNotFoundError):  # another run was quicker
-            status = path.stat()
-            age = now - max(status.st_atime, status.st_mtime)
-            if age > (KEEP_PARTIAL_SECONDS if path.suffix == ".partial" else KEEP_SECONDS):
-                path.unlink()

@@ -225,6 +225,7 @@ class BuildRun:
                 if self._is_to_be_kept():
                     self._keep()
                 self._undo.close()
+                self.context.pins.close()
                 self._finish()
 
     def _stages(self, arguments: Mapping[str, Any]) -> None:

@@ -56,5 +56,7 @@ def context(
     journal = Journal(tmp_path / "run.jsonl")
     dispatcher = Dispatcher()
     dispatcher.subscribe(events.append)
-    yield Context("web.qemu", "run", 0, tmp_path, tmp_path, journal, CancelToken(), dispatcher)
+    context = Context("web.qemu", "run", 0, tmp_path, tmp_path, journal, CancelToken(), dispatcher)
+    yield context
+    context.pins.close()
     journal.close()

@@ -72,13 +72,3 @@ def test_a_verdict_is_recalled() -> None:
     for value in (False, True):
         cache.remember("kvm", value)
         assert cache.recall("kvm") is value
-
-
-def test_what_is_in_use_is_not_discarded(tmp_path: Path) -> None:
-    entry = tmp_path / "state"
-    entry.mkdir()
-    with cache.in_use(entry), cache.in_use(entry):
-        assert not cache.discard(entry)
-    assert entry.exists()
-    assert cache.discard(entry)
-    assert not entry.exists()

@@ -1,4 +1,4 @@
-"""The harness's own options of the pytest command."""
+"""The harness's own options of the pytest command, and the project's settings."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
+from harness import settings
+from harness.errors import ConfigurationError
+
+if TYPE_CHECKING:
     from harness.scheduler import Bound
 
+SETTINGS = pytest.StashKey[settings.Settings]()
 CHECKPOINT_MAX_AGE = 24 * 3600.0
 IMAGE_MAX_AGE = 7 * 24 * 3600.0
 
@@ -49,6 +53,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="builds that may run at once; default: as many local machines as this computer's "
         "memory and twice its cores hold, and all others",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        config.stash[SETTINGS] = settings.read(config.rootpath)
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def bound(config: pytest.Config) -> Bound:

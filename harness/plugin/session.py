@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from harness import cache, journal, reaper
+from harness import cache, eviction, journal, reaper
 from harness.cancel import CancelToken
 from harness.definition import MACHINES, BuildDefinition, Machines
 from harness.errors import HarnessError
@@ -28,6 +28,7 @@ from harness.plugin.words import Words
 from harness.reports import log, manifest, terminal
 from harness.scheduler import Scheduler
 from harness.sources.base import Context
+from harness.units import human
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -101,6 +102,7 @@ class BuildSession:
         with self._while_open:
             self.scheduler.close()
             self.journal.close()
+            self._prune_cache()
 
     def host(self, build: str, definition: BuildDefinition) -> Host:
         """What the build's fixture is in tests."""
@@ -159,6 +161,16 @@ class BuildSession:
             keep_on_failure=attaching.keeps(self.config),
             attached=attached,
         )
+
+    def _prune_cache(self) -> None:
+        """Now, when nothing of it is in use by this run any more."""
+        bound = self.config.stash[options.SETTINGS].cache_size
+        try:
+            for entry in eviction.prune(bound):
+                text = f"removed from the cache, which may have {human(bound)}: {entry}"
+                self.events.emit(Notice("", f"{text}, {human(entry.size)}"))
+        except OSError as error:
+            self.events.emit(Notice("", f"the cache cannot be pruned: {error}"))
 
     def _validate(self) -> None:
         problems = []

@@ -14,6 +14,7 @@ from harness.errors import SourceError
 from harness.events import Notice
 from harness.model import LocalDemand
 from harness.options import Options
+from harness.pins import Pins
 from harness.secret import MASK, Secret, hidden, secrets_in
 from harness.stopwatch import Stopwatch
 
@@ -94,6 +95,11 @@ class Context:
     def stopwatch(self) -> Stopwatch:
         """Times the build's stages; a source may time parts of its own (``base``, ``save``)."""
         return Stopwatch(self.build, self.events)
+
+    @functools.cached_property
+    def pins(self) -> Pins:
+        """What the build uses of the cache until it is over."""
+        return Pins()
 
 
 class Stream(Protocol):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import kept
+from harness import eviction, kept
 from harness.sources.qemu import processes
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def test_a_machine_is_kept_and_becomes_the_image(vm_project: VmProject) -> None:
     vm_project.write(BUILD.format(mended=False))
     assert vm_project.run("--on-error=keep").ret == 1
     assert len(vm_project.pids("qemu-system")) == 1
+    in_use = {entry.kind for entry in eviction.entries() if entry.in_use}
+    assert "bases" in in_use, "the machine's disk needs it"
 
     login = harness(vm_project, "login", "web.qemu", "cat /etc/built; hostname")
     assert login.stdout.startswith("built\n"), login.stderr

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import pins
 from tests.qemu.conftest import CACHE
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.vm
 
 # A shape that nothing else here uses, so that its state is made by this test. Both machines of a
-# run want it at once.
+# run want it at once, each in a process of its own.
 BUILDS = """
 import json, pathlib
 
@@ -52,11 +53,8 @@ def states() -> Iterator[set[Path]]:
     """The folders of saved machines that were there before; new ones go afterwards."""
     before = set(folders())
     yield before
-    for path in set((CACHE / "states").glob("*")) - before:
-        if path.is_dir():
-            for file in path.iterdir():
-                file.unlink()
-            path.rmdir()
+    for path in set(folders()) - before:
+        pins.discard(path)
 
 
 def folders() -> list[Path]:
@@ -65,12 +63,18 @@ def folders() -> list[Path]:
 
 def test_one_state_many_machines(vm_project: VmProject, states: set[Path]) -> None:
     vm_project.write(BUILDS)
-    result = vm_project.run("--parallel-builds=2")
+    result = vm_project.run("-n", "2")
     assert result.ret == 0
+    saving = [line for line in result.outlines if "booting and saving the machine, once" in line]
+    assert len(saving) == 1
     entries = vm_project.manifest()
     assert [e["inputs"]["boot"] for e in entries.values()] == ["warm", "warm"]
     (state,) = set(folders()) - states
     assert state.stat().st_mode & 0o77 == 0, "it holds a machine's secrets"
+    assert (state / "memory").stat().st_blocks * 512 < 400 << 20, "it is sparse"
+    assert not pins.in_use(state)
+    (base,) = pins.about(state).needs
+    assert not pins.discard(CACHE / base), "the state needs it"
     notes = [json.loads(path.read_text()) for path in vm_project.path.glob("*.json")]
     assert len(notes) == 2
     now = time.time()

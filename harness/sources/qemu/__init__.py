@@ -222,7 +222,6 @@ class Qemu(SshOptions, Source):
     def destroy(self, instance: Instance | None, context: Context) -> None:
         if instance is not None:
             _vm(instance).kill()
-            _vm(instance).resources.close()
         super().destroy(instance, context)
 
     @classmethod

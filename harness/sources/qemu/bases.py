@@ -110,6 +110,7 @@ def resolve(base: str | Path | Sequence[str], wanted: str, context: Context) -> 
         path, name = Download(mirrors, expected).path(context), urls.shown(mirrors[0])
     else:
         path, name = _local(base, context).resolve(), str(base)
+        context.pins.keep(path)
         expected = checksum.resolve(OPTION, wanted, {path.name}, context)
     if expected is not None:
         _verify(path, name, expected, context)

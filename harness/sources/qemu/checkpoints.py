@@ -6,6 +6,7 @@ second. Like any state it holds what is secret on the machine, and is for its ow
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ class Checkpoints:
 
     def calls(self) -> Iterator[Sequence[Mapping[str, Any]]]:
         for path in directory().glob(f"{self.wakening.digest}-*/{_CALLS}"):
-            yield json.loads(path.read_text(encoding="utf-8"))
+            with contextlib.suppress(FileNotFoundError):  # another run has just removed it
+                yield json.loads(path.read_text(encoding="utf-8"))
 
     def resume(self, key: str) -> Instance:
         state = self._state(key)
@@ -69,10 +71,16 @@ class Checkpoints:
                 (made.directory / _CALLS).write_text(json.dumps(calls), encoding="utf-8")
                 made.directory.replace(partial)
 
+        context = self.wakening.context
+        name = f"{context.build} after {len(calls)} calls"
         try:
-            cache.entry(state.directory, self.wakening.context.cancel, write)
+            context.pins.entry(
+                state.directory, context.cancel, write, name=name, needs=context.pins.paths
+            )
         except OSError as error:
             raise SourceError(str(error)) from error
+        finally:
+            context.pins.release(state.directory)  # this machine does not need it
         self._set_clock(connection)
 
     def _set_clock(self, connection: Commands) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 from harness import environment
-from harness.errors import ConfigurationError, SourceError
+from harness.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,17 +25,6 @@ _ARCHIVES = {
     b"PK\x03\x04": "zip",
 }
 _ISO9660, _ISO9660_AT = b"CD001", 0x8001
-_UNITS = {"": 1 << 20, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
-
-def parse_size(option: str, value: str | int) -> int:
-    """Bytes of a size as Packer writes it: "10G", "4096M", or a number of MiB."""
-    match = re.fullmatch(r"(\d+)\s*([KMGT]?)B?", str(value).strip(), re.IGNORECASE)
-    if not match or int(match[1]) == 0:
-        raise ConfigurationError(
-            f'{option}={value!r} is no size: write "10G", "4096M", or a number of MiB'
-        )
-    return int(match[1]) * _UNITS[match[2].upper()]
 
 
 def info(path: Path) -> dict[str, Any]:
@@ -99,6 +87,13 @@ def create_overlay(run: Runner, base: Path, base_format: str, path: Path, size: 
 def create_empty(run: Runner, path: Path, size: int) -> None:
     """A disk that reads as zeros."""
     run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), str(size)])
+
+
+def make_sparse(run: Runner, path: Path) -> None:
+    """Give a raw file holes where it reads as zeros."""
+    sparse = path.with_name(f"{path.name}.sparse")
+    run(["qemu-img", "convert", "-S", "4k", "-f", "raw", "-O", "raw", str(path), str(sparse)])
+    sparse.replace(path)
 
 
 def flatten(

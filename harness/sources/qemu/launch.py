@@ -14,12 +14,12 @@ from harness import cache
 from harness.errors import ConfigurationError, ConnectError
 from harness.model import Resource
 from harness.secret import reveal
+from harness.size import parse_size
 from harness.sources.qemu import (
     accelerator,
     access,
     bases,
     command,
-    disk,
     firmware,
     media,
     options,
@@ -75,6 +75,7 @@ def _launch(
     keys = access.Keys.generate(source.temporary_key())
     vm = blueprint.machine(f"{context.build}-{secrets.token_hex(4)}", directory, keys)
     vm.public_key = keys.public if source.ssh_clear_authorized_keys else ""
+    vm.pins = context.pins
     try:
         start(vm)
     except BaseException:
@@ -107,6 +108,7 @@ def keep(vm: VirtualMachine) -> dict[str, Any]:
         "port": vm.port,
         "arguments": list(vm.arguments),
         "inputs": dict(vm.inputs),
+        "uses": list(map(str, vm.pins.paths)),
     }
     vm.let_go()
     return record
@@ -119,12 +121,15 @@ def attach(source: Qemu, record: Mapping[str, Any], context: Context) -> Virtual
         SourceError: it does not run any more.
     """
     values = {
-        **record,
+        **{name: value for name, value in record.items() if name != "uses"},
         "directory": Path(record["directory"]),
         "keys": access.Keys(**record["keys"]),
         "inputs": {**record["inputs"], "boot": "attached"},
         "shape": _blueprint(source, context).shape,
+        "pins": context.pins,
     }
+    for path in record["uses"]:
+        context.pins.keep(Path(path))
     vm = VirtualMachine(**values)
     vm.adopt()
     return vm
@@ -183,7 +188,7 @@ def _blueprint(source: Qemu, context: Context) -> Blueprint:
 def _shape(source: Qemu, base: Base) -> Shape:
     qemuargs = tuple(tuple(map(reveal, argument)) for argument in source.qemuargs)
     boots_itself = source.efi_boot or command.boots_otherwise(qemuargs)
-    more = (disk.parse_size("disk_additional_size", s) for s in source.disk_additional_size)
+    more = (parse_size("disk_additional_size", s) for s in source.disk_additional_size)
     return Shape(
         memory=source.memory,
         cpus=source.cpus,
@@ -205,7 +210,7 @@ def _shape(source: Qemu, base: Base) -> Shape:
 def _disk_size(source: Qemu, base: Base) -> int | None:
     if source.disk_size is None:
         return None
-    size = disk.parse_size("disk_size", source.disk_size)
+    size = parse_size("disk_size", source.disk_size)
     if size < base.size:
         raise ConfigurationError(
             f"disk_size={source.disk_size!r} is less than the {base.size >> 20}M of {base.name}: "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import ConfigurationError, ToolMissingError
 from harness.secret import Secret, reveal
+from harness.size import parse_size
 from harness.sources.qemu import accelerator, bases, capabilities, command, disk, firmware, media
 from harness.sources.qemu.child_process import require_tools
 
@@ -98,13 +99,13 @@ def _disks(source: Qemu) -> None:
     _one_of("disk_interface", source.disk_interface, command.DISK_INTERFACES)
     _one_of("disk_cache", source.disk_cache, CACHES)
     _one_of("disk_discard", source.disk_discard, DISCARDS)
-    if source.disk_size is not None and disk.parse_size("disk_size", source.disk_size) < _SMALLEST:
+    if source.disk_size is not None and parse_size("disk_size", source.disk_size) < _SMALLEST:
         raise ConfigurationError(
             f"disk_size={source.disk_size!r}: no base fits into that; at least 64 MiB, "
             'as in "10G" or "4096M"'
         )
     for size in source.disk_additional_size:
-        disk.parse_size("disk_additional_size", size)
+        parse_size("disk_additional_size", size)
     if source.disk_compression and source.format != "qcow2":
         raise ConfigurationError(
             f"disk_compression=True does not go with format={source.format!r}: "

@@ -41,7 +41,7 @@ def made(recipe: recipes.Recipe, context: Context) -> tuple[Path, str]:
             (made / "base.json").write_text(json.dumps({"checksum": f"sha256:{digest}"}))
             made.replace(partial)
 
-    cache.entry(where, context.cancel, make)
+    context.pins.entry(where, context.cancel, make, name=recipe.name)
     return where, json.loads((where / "base.json").read_text())["checksum"]
 
 

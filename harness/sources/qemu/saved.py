@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness import cache
+from harness import pins
 from harness.errors import CommandError, SourceError
 from harness.sources.qemu import access, disk
 
@@ -157,8 +157,8 @@ class Wakening:
         except (SourceError, CommandError, OSError) as error:
             vm.kill()
             vm.disk.unlink(missing_ok=True)
-            vm.resources.close()
-            cache.discard(state.directory)
+            self.context.pins.release(state.directory)
+            pins.discard(state.directory)
             raise SourceError(f"the saved machine did not resume: {error}") from error
 
     def as_root(self, connection: Commands, purpose: str, script: str) -> None:
@@ -168,7 +168,7 @@ class Wakening:
             raise CommandError(purpose, result)
 
     def _resume(self, vm: VirtualMachine, state: State) -> Connection:
-        vm.resources.enter_context(cache.in_use(state.directory))
+        self.context.pins.keep(state.directory)
         disk.create_overlay(self.run, state.disk, "qcow2", vm.disk, None)
         shutil.copyfile(state.console, vm.console)
         vm.resume(self.accelerator, state)

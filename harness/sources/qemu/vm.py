@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from harness import environment
 from harness.console import Watch
 from harness.errors import SourceError
+from harness.pins import Pins
 from harness.sources.qemu import command, qmp
 from harness.sources.qemu.command import Place
 from harness.sources.qemu.disk import escaped
@@ -57,8 +58,8 @@ class VirtualMachine:
     """Where a machine that is to be saved has its memory from the start."""
     connection: Connection | None = None
     """To a machine that was resumed: getting it ready took a login."""
-    resources: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-    """What it holds as long as it exists."""
+    pins: Pins = field(default_factory=Pins)
+    """What it uses of the cache; QEMU holds on to it, even if it outlives us."""
     _process: subprocess.Popen[bytes] | Adopted | None = None
     _monitor: qmp.Monitor | None = None
     _reservation: socket.socket | None = None
@@ -165,7 +166,7 @@ class VirtualMachine:
                 stdout=log,
                 stderr=log,
                 env=environment.snapshot(),
-                pass_fds=[self._monitor.theirs.fileno()],
+                pass_fds=[self._monitor.theirs.fileno(), *self.pins.descriptors],
                 # Away from the terminal: Ctrl-C is for us, who shut it down in order.
                 start_new_session=True,
             )
@@ -233,7 +234,6 @@ class VirtualMachine:
         """Have nothing to do with QEMU any more, which runs on."""
         self._process = None
         self._disconnect()
-        self.resources.close()
 
     def kill(self) -> None:
         """End QEMU, whatever it does."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.errors import ConfigurationError
 from harness.sources.qemu import disk
 
 if TYPE_CHECKING:
@@ -54,14 +53,11 @@ def test_a_compressed_image_is_smaller(overlay: Path) -> None:
     subprocess.run(["qemu-img", "compare", "-q", plain, small], check=True)
 
 
-@pytest.mark.parametrize(
-    ("value", "size"), [("10G", 10 << 30), ("4096M", 4 << 30), (512, 512 * MIB), ("1 gb", 1 << 30)]
-)
-def test_sizes(value: str | int, size: int) -> None:
-    assert disk.parse_size("disk_size", value) == size
-
-
-@pytest.mark.parametrize("value", ["", "0", "ten", "-1G", "1.5G"])
-def test_what_is_no_size(value: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"disk_size=.* is no size"):
-        disk.parse_size("disk_size", value)
+def test_zeros_become_holes(tmp_path: Path) -> None:
+    path = tmp_path / "memory"
+    content = bytes(2 * MIB) + os.urandom(MIB) + bytes(MIB)
+    path.write_bytes(content)
+    disk.make_sparse(run, path)
+    assert path.read_bytes() == content
+    assert path.stat().st_blocks * 512 <= MIB + 4096
+    assert list(tmp_path.iterdir()) == [path]

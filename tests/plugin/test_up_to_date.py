@@ -138,6 +138,12 @@ def test_an_image_has_its_day(project: Project) -> None:
     assert built(project)
 
 
+def test_the_project_says_how_long_that_is(project: Project) -> None:
+    (project.path / "pyproject.toml").write_text('[tool.harness]\nimage_max_age = "1ms"\n')
+    assert built(project)
+    assert built(project)
+
+
 def test_the_hash_is_with_the_image(project: Project) -> None:
     assert built(project)
     (path,) = up_to_date.directory().glob("*.json")

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PACKER = ("packer", "build", "packer.json")
+_AS_USERS = ("-p", "no:hypothesispytest", "-p", "no:xdist", "-p", "no:rerunfailures")
+"""Without the plugins that contributors have beside it."""
 
 
 def pytest(work: Path, builds: str, *options: str) -> list[str]:
     """A `pytest` command for these builds."""
     (work / "test_bench.py").write_text(builds)
-    return [sys.executable, "-m", "pytest", "-q", *options, "test_bench.py"]
+    return [sys.executable, "-m", "pytest", *_AS_USERS, "-q", *options, "test_bench.py"]
 
 
 def packer(work: Path, template: dict[str, Any]) -> list[str]:
@@ -42,7 +44,7 @@ def timed(
         work: where it runs, and where it keeps what it keeps.
         watch: told the process's id.
     """
-    with (work / "output").open("w+", errors="replace") as output:
+    with (work / "printed").open("w+", errors="replace") as output:
         started = time.monotonic()
         process = subprocess.Popen(
             command, cwd=work, env=_environment(work), stdout=output, stderr=subprocess.STDOUT

@@ -17,23 +17,28 @@ HEAD = ("what", "peer", "ours", "ratio", "limit", "holds?")
 
 @dataclass(frozen=True)
 class Row:
-    """What was compared, both as people read it, and the ratio that must not be larger."""
+    """What was compared, both as people read it, and how large the ratio may be; None: any."""
 
     what: str
     peer: str
     ours: str
     ratio: float
-    limit: float
+    limit: float | None
 
     @property
     def cells(self) -> tuple[str, ...]:
-        ratio, limit = f"{self.ratio:.2f}", f"{self.limit:g}"
-        holds = "yes" if self.ratio <= self.limit else "no"
-        return (self.what, self.peer, self.ours, ratio, limit, holds)
+        verdict = ("", "")
+        if self.limit is not None:
+            verdict = (f"{self.limit:g}", "yes" if self.ratio <= self.limit else "NO")
+        return (self.what, self.peer, self.ours, f"{self.ratio:.3f}", *verdict)
 
 
 def compared(
-    what: str, rounds: Iterable[tuple[float, float]], limit: float, *, unit: str = "s"
+    what: str,
+    rounds: Iterable[tuple[float, float]],
+    limit: float | None = None,
+    *,
+    unit: str = "s",
 ) -> Row:
     """A row of medians; ``rounds`` are a peer's and our figures, measured in turn."""
     pairs = list(rounds)
@@ -59,7 +64,7 @@ def say(text: str) -> None:
 
 def show(rows: Iterable[Row]) -> None:
     """Print them as a table, once all are measured."""
-    lines = [HEAD]
+    lines: list[tuple[str, ...]] = [HEAD]
     for row in rows:
         lines.append(row.cells)
         say(" | ".join(row.cells))

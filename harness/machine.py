@@ -15,6 +15,7 @@ from harness.errors import ConfigurationError, HarnessError
 from harness.events import Output
 from harness.local_call import LocalCall
 from harness.model import Resource
+from harness.progress import Reporter
 from harness.reboot import Lifeline
 from harness.remote_script import Leftovers
 from harness.secret import MASK, Secret
@@ -230,8 +231,14 @@ class Machine:
             CommandTimeoutError: the timeout has passed.
         """
         self.tell(f"$ put {local} {remote}")
-        base = self.context.directory
-        transfer.put(self._as(sudo), str(local), remote, base=base, timeout=_seconds(timeout))
+        transfer.put(
+            self._as(sudo),
+            str(local),
+            remote,
+            base=self.context.directory,
+            timeout=_seconds(timeout),
+            progress=self._progress(f"put {local} to {remote}"),
+        )
 
     @timed("remote")
     @chained()
@@ -278,8 +285,14 @@ class Machine:
             CommandTimeoutError: the timeout has passed.
         """
         self.tell(f"$ get {remote} {local}")
-        base = self.context.directory
-        transfer.get(self._as(sudo), remote, str(local), base=base, timeout=_seconds(timeout))
+        transfer.get(
+            self._as(sudo),
+            remote,
+            str(local),
+            base=self.context.directory,
+            timeout=_seconds(timeout),
+            progress=self._progress(f"get {remote} to {local}"),
+        )
 
     @functools.cached_property
     def ssh_config(self) -> Path:
@@ -438,6 +451,9 @@ class Machine:
         except HarnessError as error:
             error.args = tuple(masker.value(each) for each in error.args)
             raise
+
+    def _progress(self, what: str) -> Reporter:
+        return Reporter(self.context.events, self.context.build, what)
 
     def _as(self, wanted: bool | str) -> Commands:
         self.leftovers.settle()

@@ -34,11 +34,20 @@ class Folder:
         self.size = sum(map(_size, self._paths)) + 2 * tarfile.BLOCKSIZE
 
     def stream(self) -> Iterator[bytes]:
-        """The archive.
+        """The archive, in pieces of some size, since each that is sent has its cost.
 
         Raises:
             TransferError: something in it is no file, folder or link, or is cut short meanwhile.
         """
+        gathered = bytearray()
+        for piece in self._pieces():
+            gathered += piece
+            if len(gathered) >= CHUNK:
+                yield bytes(gathered)
+                gathered.clear()
+        yield bytes(gathered)
+
+    def _pieces(self) -> Iterator[bytes]:
         # GNU's format is what busybox reads too, long names and large files included.
         with tarfile.open(fileobj=io.BytesIO(), mode="w", format=tarfile.GNU_FORMAT) as tar:
             for path in self._paths:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.sshd
 
 DELAY = 0.15
-TIMES = 6
+TIMES = 9
+IN_A_ROW = 3
 
 CALLS: dict[str, Callable[[Machine, str], object]] = {
     "shell": lambda m, _: m.shell("echo x"),
@@ -48,26 +49,27 @@ def machine(server: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield machine
 
 
+def round_trips(call: Callable[[], object]) -> float:
+    """What a call costs among several in a row, in the row that was disturbed least."""
+    times = [time.monotonic()]
+    for _ in range(TIMES):
+        call()
+        times.append(time.monotonic())
+    rows = zip(times, times[IN_A_ROW:], strict=False)
+    return min(end - begin for begin, end in rows) / IN_A_ROW / (2 * DELAY)
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_a_call_costs_one_round_trip(machine: Machine, tmp_path: Path, call: str) -> None:
-    """Nearer to one than to two; the first in a row may cost more."""
+    """It is nearer to one than to two."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "page").write_text("hello")
-    CALLS[call](machine, str(tmp_path))
-    began = time.monotonic()
-    for _ in range(TIMES):
-        CALLS[call](machine, str(tmp_path))
-    assert (time.monotonic() - began) / TIMES / (2 * DELAY) < 1.5
+    assert round_trips(lambda: CALLS[call](machine, str(tmp_path))) < 1.5
 
 
-def test_an_assertion_costs_one_for_each_command(machine: Machine) -> None:
+def test_a_property_costs_one_round_trip(machine: Machine) -> None:
     host = assertions.host(machine.connection, "web.fake")
-    assert host.file("/").exists
-    began = time.monotonic()
-    assert host.file("/").is_directory
-    assert host.file("/").mode
-    assert host.file("/").user == "root"
-    assert (time.monotonic() - began) / 3 / (2 * DELAY) < 1.5
+    assert round_trips(lambda: host.file("/").mode) < 1.5
 
 
 def test_what_is_begun_ahead_reads_start_up_files_when_it_is_used(accounts: Sshd) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from benchmarks.table import Row
 
-NAMES = ["boot_to_image", "parallel", "assertions", "transport"]
+NAMES = ["boot_to_image", "checkpoints", "parallel", "assertions", "transport"]
 
 
 def main() -> None:

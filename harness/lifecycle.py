@@ -272,7 +272,8 @@ class BuildRun:
         with self._stage("connect"):
             connection = self.source.connect(instance, self.context)
             self._undo.callback(connection.close)
-            cloud_init.wait(connection, self.name)
+            if not instance.settled:
+                cloud_init.wait(connection, self.name)
         return connection
 
     def _provision(

@@ -132,6 +132,7 @@ class FakeConnection:
 class FakeInstance:
     id: str
     public_key: str = "ssh-ed25519 AAAAfake"
+    settled: bool = False
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
 

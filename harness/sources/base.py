@@ -170,6 +170,10 @@ class Instance(Protocol):
         """The key that lets us in, as in authorized_keys: the seal takes it out; empty: none."""
 
     @property
+    def settled(self) -> bool:
+        """Whether its first boot, cloud-init included, is known to be over."""
+
+    @property
     def inputs(self) -> Mapping[str, Any]:
         """What only launching could tell (the base's digest, say), for the manifest."""
 

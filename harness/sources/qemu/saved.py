@@ -33,10 +33,13 @@ TIMEOUT = 120.0
 """Seconds for each of our scripts on a machine."""
 
 # 0x5207 is RNDRESEEDCRNG: without it the kernel goes on for up to a minute with the randomness
-# that every other machine resumed from this state has, too.
+# that every other machine resumed from this state has, too. Programs are few: under emulation each
+# start costs a twentieth of a second.
 _AWAKE = """
 set -e
 umask 077
+newline='
+'
 date -u -s @{now} >/dev/null
 printf %s '{randomness}' >/dev/urandom
 if command -v perl >/dev/null; then
@@ -44,11 +47,10 @@ if command -v perl >/dev/null; then
 else
   python3 -c 'import fcntl; fcntl.ioctl(open("/dev/urandom", "w"), 0x5207)'
 fi
-rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
+{remove_host_keys}
 printf %s '{host_private}' >/etc/ssh/ssh_host_ed25519_key
-printf '%s\\n' '{host_public}' >/etc/ssh/ssh_host_ed25519_key.pub
-chmod 644 /etc/ssh/ssh_host_ed25519_key.pub
-listener=$(cat /run/sshd.pid)
+(umask 022; printf '%s\\n' '{host_public}' >/etc/ssh/ssh_host_ed25519_key.pub)
+read -r listener </run/sshd.pid
 kill -HUP "$listener"
 # Whoever was logged in then is not there any more, which his server would not know for hours.
 pid=$$ ours=
@@ -58,23 +60,27 @@ while [ "$pid" -gt 1 ]; do
   set -- ${{stat##*) }}
   pid=$2
 done
-for stat in /proc/[0-9]*/stat; do
-  read -r stat 2>/dev/null <"$stat" || continue
-  set -- ${{stat##*) }}
-  pid=${{stat%% *}}
-  case $ours in *" $pid "*) continue ;; esac
-  [ "$2" != "$listener" ] || kill "$pid" || true
+sessions=
+{{ read -r sessions </proc/$listener/task/$listener/children; }} 2>/dev/null || true
+for pid in $sessions; do
+  case $ours in *" $pid "*) ;; *) kill "$pid" || true ;; esac
 done
-keys=~{username}/.ssh/authorized_keys
-others=$(grep -vF '{old}' "$keys" || true)
-{{ [ -z "$others" ] || printf '%s\\n' "$others"; printf '%s\\n' '{public}'; }} >"$keys"
-timers=$(cat /run/harness-timers 2>/dev/null || true)
-rm -f /run/harness-timers
-[ -z "$timers" ] || {{
-  for stamp in /var/lib/systemd/timers/stamp-*; do [ ! -e "$stamp" ] || touch "$stamp"; done
-  systemctl start --no-block $timers
-}}
+keys=~{username}/.ssh/authorized_keys others=
+while IFS= read -r line || [ "$line" ]; do
+  case $line in *'{old}'*) ;; *) others=$others$line$newline ;; esac
+done <"$keys"
+printf '%s%s\\n' "$others" '{public}' >"$keys"
+if [ -e /run/harness-timers ]; then
+  read -r timers </run/harness-timers
+  rm /run/harness-timers
+  set -- /var/lib/systemd/timers/stamp-*
+  [ ! -e "$1" ] || touch "$@"
+  [ -z "$timers" ] || systemctl start --no-block $timers
+fi
 """
+
+
+_REMOVE_HOST_KEYS = "rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub"
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,10 @@ class Wakening:
         return connection
 
     def _awake(self, vm: VirtualMachine, state: State) -> str:
+        # On a machine that was provisioned, others than ours are its own.
+        is_new = state.memory.exists()
         return _AWAKE.format(
+            remove_host_keys=_REMOVE_HOST_KEYS if is_new else "",
             now=f"{time.time():.3f}",
             randomness=secrets.token_hex(64),
             host_private=vm.keys.host_private,

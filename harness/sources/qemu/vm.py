@@ -77,6 +77,11 @@ class VirtualMachine:
     def console(self) -> Path:
         return self.place.console
 
+    @property
+    def settled(self) -> bool:
+        """A machine that was saved had been waited for."""
+        return self.connection is not None
+
     def start(self, accelerator: str) -> None:
         """Start QEMU; it runs when this returns, the guest has only begun to boot."""
         self.console.write_bytes(b"")

@@ -43,7 +43,7 @@ format: .venv/installed-dev
 
 bench: .venv/installed-dev
 	@scripts/system-packages $(BENCH_PACKAGES)
-	$(BIN)/python benchmarks/boot_to_image.py
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

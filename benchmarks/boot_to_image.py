@@ -6,24 +6,24 @@ Packer with a copy of it, since its overlays name no backing format, which QEMU 
 They run in turn, so that a busy machine slows all of them: Packer, ours as it comes (the machine
 resumes a saved one) and ours with ``--cold`` (it boots, as Packer's does).
 
-    python benchmarks/boot_to_image.py [--runs 5]
+    python -m benchmarks.boot_to_image [--rounds 5]
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from benchmarks import commands, table
 from harness import keys
 from harness.sources.qemu import access, recipe_bases, recipes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.table import Row
 
 STEPS = ["echo one >/etc/step-1", "mkdir -p /srv/app && date >/srv/app/made", "sync"]
 
@@ -43,43 +43,32 @@ def test_packages(web): assert web.package("openssh-server").is_installed
 """
 
 
-def main() -> None:
-    """Time both in turn and print both medians and the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="of each, after one that warms up")
-    runs = parser.parse_args().runs
-    if shutil.which("packer") is None:
-        sys.exit("packer is not installed: apt-get install packer")
+def rows(rounds: int) -> Iterator[Row]:
+    table.say("from boot to image")
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        (work / "test_bench.py").write_text(BUILD)
         base = recipe_bases.directory(recipes.RECIPES["debian-12"]) / "disk.qcow2"
         ours(work)  # makes the base and the saved machine, if need be
         packer(work, base)
-        rounds = []
-        for number in range(1, runs + 1):
-            rounds.append((packer(work, base), ours(work), ours(work, "--cold")))
-            theirs, warm, cold = rounds[-1]
-            print(f"run {number}: packer {theirs:.1f} s, warm {warm:.1f} s, cold {cold:.1f} s")
-    theirs, warm, cold = (statistics.median(column) for column in zip(*rounds, strict=True))
-    print(f"\nmedian of {runs}: packer {theirs:.1f} s, pytest with 5 tests {warm:.1f} s,")
-    print(f"pytest --cold with 5 tests {cold:.1f} s")
-    for name, column, limit in (("warm", 1, 0.35), ("cold", 2, 0.9)):
-        ratio = statistics.median(times[column] / times[0] for times in rounds)
-        print(f"ratio {name}/packer, median of the rounds: {ratio:.2f} (to beat: {limit})")
+        times = []
+        for number in range(1, rounds + 1):
+            times.append((packer(work, base), ours(work), ours(work, "--cold")))
+            theirs, warm, cold = times[-1]
+            table.say(f"  round {number}: {theirs:.1f} s, warm {warm:.1f} s, cold {cold:.1f} s")
+    yield table.compared("boot to image, warm", [(t, warm) for t, warm, _ in times], 0.35)
+    yield table.compared("boot to image, cold", [(t, cold) for t, _, cold in times], 0.9)
 
 
 def ours(work: Path, *options: str) -> float:
     """Seconds of a whole `pytest` command."""
     shutil.rmtree(work / "images", ignore_errors=True)
-    return timed([sys.executable, "-m", "pytest", "-q", *options, "test_bench.py"], work)
+    return commands.timed(commands.pytest(work, BUILD, *options), work)
 
 
 def packer(work: Path, base: Path) -> float:
     """Seconds of a whole `packer build` command."""
     shutil.rmtree(work / "output", ignore_errors=True)
-    (work / "packer.json").write_text(json.dumps(template(work, base)))
-    return timed(["packer", "build", "packer.json"], work)
+    return commands.timed(commands.packer(work, template(work, base)), work)
 
 
 def template(work: Path, base: Path) -> dict[str, object]:
@@ -116,18 +105,5 @@ def template(work: Path, base: Path) -> dict[str, object]:
     }
 
 
-def timed(command: list[str], work: Path) -> float:
-    """Run it, or stop everything with what it printed."""
-    # Packer's own look for newer versions is no part of its work.
-    environment = {**os.environ, "CHECKPOINT_DISABLE": "1", "PACKER_CACHE_DIR": str(work / "cache")}
-    started = time.monotonic()
-    done = subprocess.run(
-        command, cwd=work, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    return time.monotonic() - started
-
-
 if __name__ == "__main__":
-    main()
+    table.main(rows)

@@ -3,32 +3,31 @@
 The first part has no machines: `harness.testing.FakeSource` sleeps where others boot and capture,
 so that what is left is the harness's own. 200 builds of 1 to 5 s run in one process. The second
 part runs 20 builds of 10 trivial steps on this computer: Packer 1.6.6 with its ``null`` builder
-and ``shell-local``, ours with `machine.local`; five times each, in turn, medians.
+and ``shell-local``, ours with `machine.local`; in turn, medians.
 
-    python benchmarks/parallel.py [--builds 200] [--runs 5]
+    python -m benchmarks.parallel [--rounds 5]
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-LIMIT_OF_SLOWEST = 1.2
+from benchmarks import commands, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.table import Row
+
+BUILDS = 200
 SHORTEST, LONGEST = 1.0, 5.0
 """Seconds of a build without machine."""
-TIME_RATIO, MEMORY_RATIO = 0.25, 0.2
-"""Ours to Packer's."""
-BUILDS, STEPS = 20, 10
+LOCAL_BUILDS, STEPS = 20, 10
 """Of the comparison."""
 
 SLEEPING = """
@@ -51,7 +50,7 @@ LOCAL = f"""
 import harness
 from harness.testing import FakeSource
 
-@harness.build(*(FakeSource(name=f"n{{n}}") for n in range({BUILDS})), seal=False)
+@harness.build(*(FakeSource(name=f"n{{n}}") for n in range({LOCAL_BUILDS})), seal=False)
 def web(machine):
     for step in range({STEPS}):
         machine.local(f"echo step {{step}}")
@@ -68,96 +67,59 @@ class Cost:
     memory: float
 
 
-def main() -> None:
-    """Print both parts, each with what it has to beat."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--builds", type=int, default=200, help="of the first part")
-    parser.add_argument("--runs", type=int, default=5, help="of each, in the second part")
-    options = parser.parse_args()
+def rows(rounds: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        sleeping(work, options.builds)
-        beside_packer(work, options.runs)
+        yield _sleeping(work)
+        yield from _beside_packer(work, rounds)
 
 
-def sleeping(work: Path, builds: int) -> None:
+def _sleeping(work: Path) -> Row:
     """Builds that only wait: nearly as fast as the slowest of them, at little memory each."""
-    few, many = (ours(work, fake(n)) for n in (1, builds))
-    limit = LONGEST * LIMIT_OF_SLOWEST
-    each = (many.memory - few.memory) / max(1, builds - 1)
-    over = many.seconds - tests(work)
-    print(f"{builds} builds of {SHORTEST:.0f} to {LONGEST:.0f} s: {many.seconds:.1f} s,")
-    print(f"without their tests {over:.1f} s (at most {limit:.1f} s: {verdict(over <= limit)})")
-    print(f"memory: {few.memory:.0f} MiB with 1 build, {many.memory:.0f} MiB with {builds}:")
-    print(f"{each:.2f} MiB for each")
+    table.say(f"{BUILDS} builds of {SHORTEST:g} to {LONGEST:g} s")
+    few, many = (
+        measured(commands.pytest(work, builds), work)
+        for builds in (_sleepers(1), _sleepers(BUILDS))
+    )
+    each = (many.memory - few.memory) / (BUILDS - 1)
+    table.say(f"  {few.memory:.0f} MiB with 1, {each:.2f} MiB for each that is added")
+    over = many.seconds - _seconds_of_tests(work)
+    what = f"{BUILDS} builds of {SHORTEST:g} to {LONGEST:g} s, to slowest"
+    return table.compared(what, [(LONGEST, over)], 1.2)
 
 
-def fake(builds: int) -> str:
+def _sleepers(builds: int) -> str:
     return SLEEPING.format(shortest=SHORTEST, longest=LONGEST, builds=builds)
 
 
-def beside_packer(work: Path, runs: int) -> None:
-    """The same steps with Packer: a quarter of its time, a fifth of its memory."""
-    if shutil.which("packer") is None:
-        print("\npacker is not installed (scripts/system-packages packer): no comparison")
-        return
-    rounds = [(packer(work), ours(work, LOCAL)) for _ in range(runs)]
-    theirs, mine = zip(*rounds, strict=True)
-    print(f"\n{BUILDS} builds of {STEPS} local steps, medians of {runs}:")
-    for name, costs in (("packer", theirs), ("pytest", mine)):
-        seconds = statistics.median(c.seconds for c in costs)
-        memory = statistics.median(c.memory for c in costs)
-        print(f"{name}: {seconds:.1f} s, {memory:.0f} MiB")
-    for name, limit, ratios in (
-        ("time", TIME_RATIO, [m.seconds / t.seconds for t, m in rounds]),
-        ("memory", MEMORY_RATIO, [m.memory / t.memory for t, m in rounds]),
-    ):
-        ratio = statistics.median(ratios)
-        print(f"ratio of {name}: {ratio:.2f} (at most {limit}: {verdict(ratio <= limit)})")
-
-
-def verdict(held: bool) -> str:
-    return "holds" if held else "does not hold"
-
-
-def ours(work: Path, builds: str) -> Cost:
-    (work / "test_bench.py").write_text(builds)
-    return measured([sys.executable, "-m", "pytest", "-q", "test_bench.py"], work)
-
-
-def tests(work: Path) -> float:
-    """Seconds that the tests of the last run took, pytest's own work around them included."""
+def _seconds_of_tests(work: Path) -> float:
+    """What the tests of the last run took, pytest's own work around them included."""
     manifest = json.loads((work / "reports" / "manifest.json").read_text())
     return float(sum(build["stages"].get("test", 0.0) for build in manifest["builds"]))
 
 
-def packer(work: Path) -> Cost:
+def _beside_packer(work: Path, rounds: int) -> Iterator[Row]:
+    what = f"{LOCAL_BUILDS} builds of {STEPS} local steps"
+    table.say(what)
+    pairs = [(_packer(work), measured(commands.pytest(work, LOCAL), work)) for _ in range(rounds)]
+    yield table.compared(f"{what}, time", [(p.seconds, o.seconds) for p, o in pairs], 0.25)
+    memory = [(p.memory, o.memory) for p, o in pairs]
+    yield table.compared(f"{what}, memory", memory, 0.2, unit="MiB")
+
+
+def _packer(work: Path) -> Cost:
     steps = [{"type": "shell-local", "inline": [f"echo step {n}"]} for n in range(STEPS)]
-    builders = [{"type": "null", "name": f"n{n}", "communicator": "none"} for n in range(BUILDS)]
-    (work / "packer.json").write_text(json.dumps({"builders": builders, "provisioners": steps}))
-    return measured(["packer", "build", "packer.json"], work)
+    names = [f"n{number}" for number in range(LOCAL_BUILDS)]
+    builders = [{"type": "null", "name": name, "communicator": "none"} for name in names]
+    template = {"builders": builders, "provisioners": steps}
+    return measured(commands.packer(work, template), work)
 
 
 def measured(command: list[str], work: Path) -> Cost:
-    """Run it, or stop everything with what it printed."""
-    environment = {
-        **os.environ,
-        "CHECKPOINT_DISABLE": "1",
-        "PACKER_CACHE_DIR": str(work / "cache"),
-        "XDG_STATE_HOME": str(work / "state"),
-    }
-    with (work / "output").open("w+") as output:
-        started = time.monotonic()
-        process = subprocess.Popen(
-            command, cwd=work, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        gauge = Gauge(process.pid)
-        status = process.wait()
-        seconds = time.monotonic() - started
-        output.seek(0)
-        if status:
-            sys.exit(f"{' '.join(command)} failed:\n{output.read()[-2000:]}")
-    return Cost(seconds, gauge.stop())
+    """What a whole command costs."""
+    gauges: list[Gauge] = []
+    seconds = commands.timed(command, work, lambda pid: gauges.append(Gauge(pid)))
+    return Cost(seconds, gauges[0].stop())
 
 
 class Gauge:
@@ -211,4 +173,4 @@ def _share(pid: int) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    table.main(rows)

@@ -5,22 +5,19 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness import cache, urls
 from harness.checksum import Checksum
 from harness.errors import SourceError
-from harness.events import Notice, Progress
+from harness.events import Notice
+from harness.progress import Reporter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.sources.base import Context
-
-REPORT_SECONDS = 5.0
-"""Between two reports of progress."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +79,12 @@ class Download:
         )
 
 
-class _Reporter:
-    """Tells of a download when it begins, and every few seconds."""
+class _Reporter(Reporter):
+    """Tells of a download when it begins, too."""
 
     def __init__(self, context: Context, what: str) -> None:
-        self._context = context
-        self._what = what
-        self._told = time.monotonic()
-        context.events.emit(Notice(context.build, what))
-
-    def __call__(self, done: int, total: int | None) -> None:
-        if time.monotonic() - self._told >= REPORT_SECONDS:
-            self._told = time.monotonic()
-            self._context.events.emit(Progress(self._context.build, self._what, done, total))
+        super().__init__(context.events, context.build, what)
+        self._events.emit(Notice(self._build, what))
 
     def say(self, text: str) -> None:
-        self._context.events.emit(Notice(self._context.build, f"{self._what}: {text}"))
+        self._events.emit(Notice(self._build, f"{self._what}: {text}"))

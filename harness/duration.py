@@ -1,4 +1,4 @@
-"""Durations as people write them: seconds, or Packer's "1h30m", "90s", "500ms"."""
+"""Durations as people write them: seconds, or Packer's "1h30m", "90s", "500ms"; days too."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 from harness.errors import ConfigurationError
 
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "ns": 1e-9}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|ns)")
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "ns": 1e-9}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(d|h|ms|m|s|us|ns)")
 
 
 def seconds(option: str, value: float | str) -> float:

@@ -17,6 +17,7 @@ from harness.events import Output
 from harness.kept import Kept
 from harness.local_call import LocalCall
 from harness.model import Resource
+from harness.progress import Reporter
 from harness.reboot import Lifeline
 from harness.remote_script import Leftovers
 from harness.secret import MASK, Secret
@@ -248,8 +249,14 @@ class Machine:
             CommandTimeoutError: the timeout has passed.
         """
         self.tell(f"$ put {local} {remote}")
-        base = self.context.directory
-        transfer.put(self._as(sudo), str(local), remote, base=base, timeout=_seconds(timeout))
+        transfer.put(
+            self._as(sudo),
+            str(local),
+            remote,
+            base=self.context.directory,
+            timeout=_seconds(timeout),
+            progress=self._progress(f"put {local} to {remote}"),
+        )
 
     @provisioning("remote")
     def write(
@@ -295,9 +302,14 @@ class Machine:
             CommandTimeoutError: the timeout has passed.
         """
         self.tell(f"$ get {remote} {local}")
-        base = self.context.directory
-        streamer = self.chain.streamer(lambda: self._as(sudo))
-        transfer.get(streamer, remote, str(local), base=base, timeout=_seconds(timeout))
+        transfer.get(
+            self.chain.streamer(lambda: self._as(sudo)),
+            remote,
+            str(local),
+            base=self.context.directory,
+            timeout=_seconds(timeout),
+            progress=self._progress(f"get {remote} to {local}"),
+        )
 
     @functools.cached_property
     def ssh_config(self) -> Path:
@@ -507,6 +519,9 @@ class Machine:
         self.chain.require_machine(needed)
         assert self._instance is not None
         return self._instance
+
+    def _progress(self, what: str) -> Reporter:
+        return Reporter(self.context.events, self.context.build, what)
 
     def _as(self, wanted: bool | str) -> Commands:
         self._leftovers.settle()

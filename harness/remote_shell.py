@@ -37,8 +37,15 @@ ON_DISK = '/var/tmp /tmp "$HOME"'  # noqa: S108 - mktemp
 _READER = (
     'IFS= read -r l && [ "$l" = @ ] || exit 255; '
     'c=; n=${IFS#??}; while IFS= read -r l || exit 255; [ "$l" != @ ]; do c=$c$l$n; done; '
-    'c=${c%"$n"}; echo @ $$; echo @ >&2; eval "unset c l n; $c"'
+    'c=${c%"$n"}; echo @ $$; echo @ >&2; eval "unset c h l n; $c"'
 )
+
+# Started before anybody knows for what. The login shell begins once more when it is known, for
+# its start-up files may have changed: a command before may have put a program into PATH.
+_WAITER = (
+    'IFS= read -r l && [ "$l" = @ ] || exit 255; h=$0; export h; exec "${SHELL:-/bin/sh}" -c "$1"'
+)
+_AFRESH = 'exec /bin/sh -c "$h"'
 
 # On a terminal all output is one stream, and what is sent would be echoed, cut at 4096 bytes and
 # searched for control characters: it is the name of a file.
@@ -146,6 +153,17 @@ def opening(token: str) -> str:
     return f"exec /bin/sh -c '{_READER.replace('@', token)}'"
 
 
+def opening_ahead(token: str) -> str:
+    """The same, ahead of time: first it waits for `begin`."""
+    waiter, reader = (part.replace("@", token) for part in (_WAITER, _READER))
+    return f"exec /bin/sh -c '{waiter}' '{reader}' '{_AFRESH}'"
+
+
+def begin(token: str) -> bytes:
+    """What makes `opening_ahead` the same as `opening`."""
+    return f"{token}\n".encode()
+
+
 def opening_on_terminal(token: str) -> str:
     """The line to start with on a terminal: it reads a file's name and becomes that script."""
     return f"exec /bin/sh -c '{_TERMINAL_READER.replace('@', token)}'"
@@ -163,11 +181,16 @@ def request(token: str, command: str) -> bytes:
     Raises:
         ValueError: the command has a NUL, which no command line can have.
     """
-    if "\0" in command:
-        raise ValueError(f"a command cannot contain a NUL character: {command[:200]!r}")
+    check(command)
     return (
         f"{token}\n".encode() + command.encode(errors="surrogateescape") + f"\n{token}\n".encode()
     )
+
+
+def check(command: str) -> None:
+    """Refuse what no command line can have: ValueError."""
+    if "\0" in command:
+        raise ValueError(f"a command cannot contain a NUL character: {command[:200]!r}")
 
 
 def place_script(*, bulk: bool = False) -> str:

@@ -2,6 +2,8 @@
 
 [tool.harness]
 cache_size = "20G"
+checkpoint_max_age = "24h"
+image_max_age = "7d"
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness import duration
 from harness.errors import ConfigurationError
 from harness.size import parse_size
 
@@ -41,6 +44,10 @@ class Settings:
 
     cache_size: int = _setting(20 << 30, parse_size, "HARNESS_CACHE_SIZE")
     """Bytes that the cache may have once nobody uses it; default 20 GiB."""
+    checkpoint_max_age: float = _setting(24 * 3600.0, duration.seconds)
+    """Seconds for which a machine's provisioning may be resumed; default 24 hours."""
+    image_max_age: float = _setting(7 * 24 * 3600.0, duration.seconds)
+    """Seconds for which ``--skip-unchanged`` takes an image for up to date; default 7 days."""
 
 
 def read(folder: Path) -> Settings:

@@ -159,8 +159,12 @@ class FakeCheckpoints:
     ) -> None:
         del instance, connection
         self.source._stage("save", self.context)  # noqa: SLF001 - see above
-        self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / f"{calls[-1]['key']}.json").write_text(json.dumps(calls))
+        path = self.directory / f"{calls[-1]['key']}.json"
+
+        def write(partial: Path) -> None:
+            partial.write_text(json.dumps(calls))
+
+        cache.entry(path, self.context.cancel, write)
 
 
 @dataclass(frozen=True)

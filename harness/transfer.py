@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
-import io
 import os
 import shlex
 import shutil
@@ -21,15 +20,19 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol, cast
 
+from harness import archive
+from harness.archive import CHUNK
 from harness.errors import HarnessError, TransferError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from harness.model import CommandResult
 
-CHUNK = 128 * 1024
+    Progress = Callable[[int, int | None], None]
+    """Called again and again: so many bytes are done, of so many; None: who knows of how many."""
+
 NEARBY = 8
 
 # Beside the target and renamed: nobody ever sees half a file.
@@ -105,8 +108,18 @@ class Streamer(Protocol):
     ) -> AbstractContextManager[Source]: ...
 
 
+def silent(_done: int, _total: int | None) -> None:
+    """Nobody wants to know how far it is."""
+
+
 def put(
-    connection: Runner, local: str, remote: str, *, base: Path, timeout: float | None = None
+    connection: Runner,
+    local: str,
+    remote: str,
+    *,
+    base: Path,
+    timeout: float | None = None,
+    progress: Progress = silent,
 ) -> None:
     """Copy a local file or folder to the machine.
 
@@ -116,6 +129,7 @@ def put(
         remote: relative paths, and ``~/``, start at the user's home.
         base: where a relative ``local`` starts.
         timeout: seconds until it is given up; None: never.
+        progress: told how many bytes are sent, and of how many.
 
     Raises:
         TransferError: ``local`` does not exist or cannot be read, or the machine refused.
@@ -126,9 +140,10 @@ def put(
     send = functools.partial(connection.run, what, timeout=timeout)
     try:
         if source.is_dir():
-            result = _put_folder(send, source, remote, contents=_means_contents(local))
+            script, stream, size = _folder(source, remote, contents=_means_contents(local))
+            result = send(text=script, stdin=_told(stream, size, progress))
         else:
-            result = _put_file(send, source, remote)
+            result = _put_file(send, source, remote, progress)
     except HarnessError:
         raise
     except OSError as error:
@@ -153,7 +168,13 @@ def put_content(
 
 
 def get(
-    connection: Streamer, remote: str, local: str, *, base: Path, timeout: float | None = None
+    connection: Streamer,
+    remote: str,
+    local: str,
+    *,
+    base: Path,
+    timeout: float | None = None,
+    progress: Progress = silent,
 ) -> None:
     """Copy a file or folder from the machine.
 
@@ -164,6 +185,7 @@ def get(
         local: where to.
         base: where a relative ``local`` starts.
         timeout: seconds until it is given up; None: never.
+        progress: told how many bytes have come, and of how many where it is a file.
 
     Raises:
         TransferError: ``remote`` does not exist or cannot be read, or ``local`` cannot be written.
@@ -177,7 +199,7 @@ def get(
     with connection.stream(what, text=values + _GET, timeout=timeout) as source:
         damage: tarfile.TarError | None = None
         try:
-            target.unpack(source, lambda: _require(source.finish(), what))
+            target.unpack(_Watched(source, progress), lambda: _require(source.finish(), what))
         except tarfile.TarError as error:
             damage = error  # what the machine says is the better reason
         except HarnessError:
@@ -189,12 +211,14 @@ def get(
         raise TransferError(f"{what}: {damage}") from damage
 
 
-def _put_file(send: Callable[..., CommandResult], source: Path, remote: str) -> CommandResult:
+def _put_file(
+    send: Callable[..., CommandResult], source: Path, remote: str, progress: Progress
+) -> CommandResult:
     with source.open("rb") as file:
         status = os.fstat(file.fileno())
         size, mtime = status.st_size, int(status.st_mtime)
         script = _file_script(remote, source.name, size, mtime, status.st_mode & 0o777)
-        return send(text=script, stdin=_content(file, size))
+        return send(text=script, stdin=_told(archive.content(file, size), size, progress))
 
 
 def _file_script(remote: str, name: str, size: int, mtime: int, mode: int) -> str:
@@ -203,67 +227,39 @@ def _file_script(remote: str, name: str, size: int, mtime: int, mode: int) -> st
     return values + _PUT_FILE
 
 
-def _put_folder(
-    send: Callable[..., CommandResult], source: Path, remote: str, *, contents: bool
-) -> CommandResult:
+def _folder(source: Path, remote: str, *, contents: bool) -> tuple[str, Iterator[bytes], int]:
+    """The script that unpacks a folder, what it reads, and about how much that is."""
     target = _remote(remote) if contents else f"{_remote(remote).rstrip('/')}/{source.name}"
-    script = _values(target=target) + _PUT_FOLDER
-    return send(text=script, stdin=_archive(source.resolve(), contents=contents))
+    folder = archive.Folder(source.resolve(), contents=contents)
+    return _values(target=target) + _PUT_FOLDER, folder.stream(), folder.size
+
+
+def _told(chunks: Iterable[bytes], size: int, progress: Progress) -> Iterator[bytes]:
+    done = 0
+    for chunk in chunks:
+        progress(done, size)
+        yield chunk
+        done += len(chunk)
 
 
 def _means_contents(path: str) -> bool:
     return path.rpartition("/")[2] in {"", ".", ".."}
 
 
-def _archive(root: Path, *, contents: bool) -> Iterator[bytes]:
-    """A folder as a tar stream. Contents alone say nothing of the folder itself: it may be /tmp."""
-    # GNU's format is what busybox reads too, long names and large files included.
-    with tarfile.open(fileobj=io.BytesIO(), mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for path in _walk(str(root)):
-            name = os.path.relpath(path, root)
-            if contents and name == ".":
-                continue
-            info = _describe(tar, path, name)
-            yield info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
-            if info.isreg():
-                yield from _padded(path, info.size)
-    yield bytes(2 * tarfile.BLOCKSIZE)
+class _Watched:
+    """A stream that tells how far it is; ``total`` is how much is to come, once that is known."""
 
+    def __init__(self, source: Source, progress: Progress) -> None:
+        self.total: int | None = None
+        self._source = source
+        self._progress = progress
+        self._done = 0
 
-def _describe(tar: tarfile.TarFile, path: str, name: str) -> tarfile.TarInfo:
-    info = cast("tarfile.TarInfo | None", tar.gettarinfo(path, name))  # None for a socket
-    if info is None or info.isdev():
-        raise TransferError(
-            f"put: {path} is a socket, a pipe or a device: only files, folders and links can be put"
-        )
-    info.mode &= 0o777
-    info.mtime = int(info.mtime)
-    info.uid = info.gid = 0
-    info.uname = info.gname = ""
-    return info
-
-
-def _padded(path: str, size: int) -> Iterator[bytes]:
-    with Path(path).open("rb") as file:
-        if (yield from _content(file, size)):
-            raise TransferError(f"put: {path} was cut short while it was sent")
-    yield bytes(-size % tarfile.BLOCKSIZE)
-
-
-def _walk(path: str) -> Iterator[str]:
-    """Each folder with all that it holds before the next: tar then sets its mode and time."""
-    yield path
-    if Path(path).is_dir() and not Path(path).is_symlink():
-        for entry in sorted(Path(path).iterdir()):
-            yield from _walk(str(entry))
-
-
-def _content(file: IO[bytes], size: int) -> Generator[bytes, None, int]:
-    """As many bytes as were announced (a log may grow meanwhile); returns how many are missing."""
-    while size and (data := file.read(min(CHUNK, size))):
-        size -= len(data)
-        yield data
-    return size
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        self._done += len(data)
+        self._progress(self._done, self.total)
+        return data
 
 
 class _Target:
@@ -275,7 +271,7 @@ class _Target:
         self._into = local.endswith("/") or self.path.is_dir()
         self._name = remote.rstrip("/").rpartition("/")[2]
 
-    def unpack(self, source: Source, require: Callable[[], None]) -> None:
+    def unpack(self, source: _Watched, require: Callable[[], None]) -> None:
         """Write what comes; a file takes its name only after ``require`` did not raise."""
         with _Archive.open(fileobj=cast("IO[bytes]", source), mode="r|") as tar:
             first = tar.next()
@@ -284,6 +280,7 @@ class _Target:
             if first.isdir():
                 self._unpack_folder(tar)
             else:
+                source.total = first.size
                 self._unpack_file(tar, first, require)
 
     def _unpack_file(

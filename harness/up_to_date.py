@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import math
+import os
 import time
 from dataclasses import dataclass
 from importlib import metadata
@@ -46,7 +47,7 @@ def input_hash(source: Source, context: Context, last_key: str) -> str:
     """
     options = {**source.options(), **source.facts(context)}
     version = metadata.version("pytest-image-harness")
-    parts = [source.type, options, last_key, context.code_digest, version]
+    parts = [context.build, source.type, options, last_key, context.code_digest, version]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -54,7 +55,7 @@ def note(made: str, image: Image, calls: Sequence[Call]) -> None:
     """Remember of which inputs an image was made."""
     directory().mkdir(parents=True, mode=0o700, exist_ok=True)
     path = directory() / f"{made}.json"
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(f".partial-{os.getpid()}")
     partial.touch(mode=0o600)  # what calls answered may be secret
     facts = {"image": image.as_dict(), "at": time.time(), "calls": [c.as_dict() for c in calls]}
     partial.write_text(json.dumps(facts), encoding="utf-8")

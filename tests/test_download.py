@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import cache, checksum, download, fetch
+from harness import cache, checksum, fetch, progress
 from harness.checksum import Checksum
 from harness.download import Download
 from harness.errors import CancelledError, ConfigurationError, SourceError
@@ -176,7 +176,7 @@ def test_an_unverified_file_is_fetched_again_when_it_has_changed(
 def test_progress_is_told(
     server: FileServer, context: Context, events: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(progress, "REPORT_SECONDS", 0)
     get(server, context)
     told = [event for event in events if isinstance(event, Progress)]
     assert told[-1] == Progress("web.qemu", told[0].what, len(CONTENT), len(CONTENT))

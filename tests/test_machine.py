@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import cloud_init, local_process, reboot, users
+from harness import cloud_init, local_process, progress, reboot, users
 from harness.cancel import CancelToken
 from harness.errors import (
     CancelledError,
@@ -21,6 +21,7 @@ from harness.errors import (
     DisconnectedError,
     RebootError,
 )
+from harness.events import Event, Progress
 from harness.local_call import LocalProcesses
 from harness.model import Resource
 from tests import sshd
@@ -363,3 +364,22 @@ def eventually_gone(pid: str) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def test_a_transfer_tells_how_far_it_is(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "REPORT_SECONDS", 0)
+    (tmp_path / "large").write_bytes(bytes(1_000_000))
+    told: list[Event] = []
+    with machine_on(server, tmp_path, CancelToken()) as machine:
+        machine.context.events.subscribe(told.append)
+        machine.put("large", f"{tmp_path}/there")
+        machine.get(f"{tmp_path}/there", "back")
+    far = [event for event in told if isinstance(event, Progress)]
+    assert {event.what for event in far} == {
+        f"put large to {tmp_path}/there",
+        f"get {tmp_path}/there to back",
+    }
+    assert far[-1].total == 1_000_000
+    assert any(event.done > 500_000 for event in far)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
 import time
 from pathlib import Path
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.sshd
 
-TEXT = "s3cr3t-of-'this'-test"
+START = secrets.token_hex(4)
+"""Of this process's own secret: others run these tests at the same time."""
+TEXT = f"{START}-s3cr3t-of-'this'-test"
 TOKEN = Secret(TEXT)
 LONG = f": {'x' * 40_000}"
 """Long enough to be put into a file on the machine first."""
@@ -63,7 +66,7 @@ def files_with_it(home: Path) -> list[Path]:
         files = [*path.rglob("*"), path]
         for file in (f for f in files if f.is_file()):
             with contextlib.suppress(OSError):
-                found += [file] if TEXT[:6].encode() in file.read_bytes() else []
+                found += [file] if START.encode() in file.read_bytes() else []
     return found
 
 
@@ -99,7 +102,7 @@ def test_no_process_list_has_it_and_no_file_keeps_it(
     (tmp_path / "go").touch()
     thread.join()
     assert str(tmp_path).encode() in seen or b"sshd" in seen
-    assert TEXT[:6].encode() not in seen
+    assert START.encode() not in seen
     assert files_with_it(server.directory / "home") == []
 
 

@@ -250,6 +250,34 @@ def test_large_files(connection: Connection, here: Path, there: Path, copy: Copy
 
 
 @pytest.mark.sshd
+@pytest.mark.parametrize("what", ["folder", "folder/file"])
+def test_it_is_told_how_far_it_is(
+    connection: Connection, here: Path, there: Path, what: str
+) -> None:
+    (here / "folder").mkdir()
+    (here / "folder" / "file").write_bytes(bytes(MIB))
+    told: dict[str, list[tuple[int, int | None]]] = {"put": [], "get": []}
+    transfer.put(
+        connection, what, str(there), base=here, progress=lambda *far: told["put"].append(far)
+    )
+    transfer.get(
+        connection,
+        f"{here}/{what}",
+        f"{there}/",
+        base=here,
+        progress=lambda *f: told["get"].append(f),
+    )
+    for far in told.values():
+        assert far == sorted(far, key=lambda pair: pair[0])
+        assert far[-1][0] > MIB / 2
+    (*_, (done, total)), (*_, (_, known)) = told["put"], told["get"]
+    assert total
+    assert MIB <= total < MIB + 8192
+    assert done <= total
+    assert known == (None if what == "folder" else MIB)
+
+
+@pytest.mark.sshd
 def test_a_relative_remote_path_starts_at_home(connection: Connection, here: Path) -> None:
     name = f"harness-test-{os.getpid()}"
     (here / "file").write_text("x")

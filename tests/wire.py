@@ -60,6 +60,8 @@ class Wire:
             while True:
                 here, _ = self._listener.accept()
                 there = socket.create_connection(("127.0.0.1", self._target))
+                for end in (here, there):  # what came apart goes on at once, as on a cable
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._open += [here, there]
                 for source, sink in ((here, there), (there, here)):
                     moving: Moving = queue.SimpleQueue()

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from harness.scheduler import Bound
 
 SETTINGS = pytest.StashKey[settings.Settings]()
-CHECKPOINT_MAX_AGE = 24 * 3600.0
-IMAGE_MAX_AGE = 7 * 24 * 3600.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,12 +76,12 @@ def checkpoint_age(config: pytest.Config) -> float:
     """How old a checkpoint may be that is used, in seconds; 0: none is."""
     asked: bool | None = config.getoption("fresh")
     fresh = bool(os.environ.get("CI")) if asked is None else asked
-    return 0.0 if fresh else CHECKPOINT_MAX_AGE
+    return 0.0 if fresh else config.stash[SETTINGS].checkpoint_max_age
 
 
 def image_age(config: pytest.Config) -> float:
     """How old an image may be that is taken for up to date, in seconds; 0: none is."""
-    return IMAGE_MAX_AGE if config.getoption("skip_unchanged") else 0.0
+    return config.stash[SETTINGS].image_max_age if config.getoption("skip_unchanged") else 0.0
 
 
 def _count(text: str) -> int:

@@ -13,6 +13,7 @@ from harness.events import (
     Output,
     Progress,
     StageFinished,
+    StageStarted,
 )
 
 if TYPE_CHECKING:
@@ -31,18 +32,27 @@ class Logs:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._files: dict[str, BinaryIO] = {}
+        self._files: dict[str, BinaryIO | None] = {}
+        """None: not begun; with the first line, in the build's thread, which holds up no other."""
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, BuildStarted):
-            path = self._root / relative_path(event.build)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.with_name(CONSOLE).unlink(missing_ok=True)
-            self._files[event.build] = path.open("wb", buffering=0)
-        elif isinstance(event, ConsoleRead) and event.data:
-            (self._root / relative_path(event.build)).with_name(CONSOLE).write_bytes(event.data)
-        elif event.build in self._files:
-            self._write(event, self._files[event.build])
+            self._files[event.build] = None
+        elif event.build in self._files and not isinstance(event, StageStarted):
+            file = self._files[event.build] or self._begin(event.build)
+            if isinstance(event, ConsoleRead) and event.data:
+                self._path(event.build).with_name(CONSOLE).write_bytes(event.data)
+            self._write(event, file)
+
+    def _path(self, build: str) -> Path:
+        return self._root / relative_path(build)
+
+    def _begin(self, build: str) -> BinaryIO:
+        path = self._path(build)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(CONSOLE).unlink(missing_ok=True)
+        self._files[build] = file = path.open("wb", buffering=0)
+        return file
 
     def _write(self, event: Event, file: BinaryIO) -> None:
         if isinstance(event, Output):
@@ -54,4 +64,5 @@ class Logs:
             file.write(f"== {event.text}\n".encode())
         elif isinstance(event, BuildFinished):
             file.write(f"== {event.image.id if event.image else event.reason}\n".encode())
-            self._files.pop(event.build).close()
+            file.close()
+            del self._files[event.build]

@@ -31,6 +31,8 @@ VERSION = 1
 PATH = "reports/manifest.json"
 PAUSE = 0.5
 """Seconds between two writings, while there is more to come."""
+SHARE = 20
+"""Or so many times as long as one took: of hundreds of builds it is a large file."""
 
 
 class Manifest:
@@ -52,9 +54,11 @@ class Manifest:
     def __call__(self, event: Event) -> None:
         if not self._note(event):
             return
-        if not self._unfinished or time.monotonic() >= self._next_write:
+        began = time.monotonic()
+        if not self._unfinished or began >= self._next_write:
             self._write()
-            self._next_write = time.monotonic() + PAUSE
+            took = time.monotonic() - began
+            self._next_write = began + took + max(PAUSE, SHARE * took)
 
     def _note(self, event: Event) -> bool:
         """Whether there is something new to write."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import shlex
 import threading
 import time
@@ -284,11 +283,9 @@ class Connection:
         *,
         pty: bool = False,
     ) -> Process:
-        token = secrets.token_hex(16)
-        request = remote_shell.request(token, text)
-        line = remote_shell.opening(token)
-        channel = self._sessions.start(line, command, pty=pty, timeout=timeout)
-        return Process(channel, token, command, request, stdin)
+        remote_shell.check(text)  # before there is a session to be closed again
+        channel, token = self._sessions.start(command, pty=pty, timeout=timeout)
+        return Process(channel, token, command, remote_shell.request(token, text), stdin)
 
     def _process_on_terminal(
         self, command: str, text: str, stdin: bytes | Iterable[bytes], timeout: float | None
@@ -300,9 +297,8 @@ class Connection:
             data = self._place(chunks, command, timeout, bulk=not isinstance(stdin, bytes))
         script = remote_shell.read_once(data) + text
         file = self._place([script.encode(errors="surrogateescape")], command, timeout)
-        token = secrets.token_hex(16)
-        line = remote_shell.opening_on_terminal(token)
-        channel = self._sessions.start(line, command, pty=True)
+        opening = remote_shell.opening_on_terminal
+        channel, token = self._sessions.start(command, opening, pty=True)
         return Process(channel, token, command, f"{file}\n".encode(), b"")
 
     @contextlib.contextmanager
@@ -321,6 +317,7 @@ class Connection:
                 process = self._process_on_terminal(command, text, stdin, timeout)
             else:
                 process = self._process(command, self._placed(text), stdin)
+                self._sessions.prepare()
             self._running.add(process)
             try:
                 yield process

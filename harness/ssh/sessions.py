@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import paramiko
 
+from harness import remote_shell
 from harness.errors import DisconnectedError
+from harness.ssh.ahead import OPEN_TIMEOUT, Ahead, begin
 from harness.ssh.login import log_in
 from harness.ssh.transport import hang_up
 from harness.ssh.wait import Wait, never
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.model import Endpoint
+    from harness.ssh.ahead import Begun
     from harness.ssh.transport import Transport
 
-OPEN_TIMEOUT = 15.0
+    Opening = Callable[[str], str]
+
 LOGIN_TIMEOUT = 60.0
 REASON_TIMEOUT = 0.3
 
@@ -48,6 +52,7 @@ class Sessions:
         self._cancelled = cancelled
         self._alive = alive
         self._lock = threading.Lock()
+        self._ahead = Ahead()
         first.alive = alive
 
     @property
@@ -65,13 +70,18 @@ class Sessions:
         return self._transports[0].lost
 
     def start(
-        self, line: str, command: str, *, pty: bool = False, timeout: float | None = None
-    ) -> paramiko.Channel:
-        """A channel on which the login shell was given a line.
+        self,
+        command: str,
+        opening: Opening = remote_shell.opening,
+        *,
+        pty: bool = False,
+        timeout: float | None = None,
+    ) -> Begun:
+        """A channel on which the login shell was given an opening line, and the line's token.
 
         Args:
-            line: for whatever shell the user has.
             command: what messages call it.
+            opening: of `remote_shell`; makes a line for whatever shell the user has.
             pty: with a terminal.
             timeout: seconds, and even if the run is being stopped; None: the server's own, and
                 not then.
@@ -82,16 +92,13 @@ class Sessions:
             ConnectError: the timeout has passed.
         """
 
-        def begin() -> paramiko.Channel:
-            channel = self._open()
-            if pty:
-                channel.get_pty(term="dumb")
-            channel.exec_command(line)
-            return channel
+        def session() -> Begun:
+            ready = None if pty else self._ahead.take()
+            return ready or begin(self._open(), opening, pty=pty)
 
         wait = Wait(self.endpoint, timeout or math.inf, never if timeout else self._cancelled)
         try:
-            return wait.during(begin, paramiko.Channel.close)
+            return wait.during(session, lambda late: late[0].close())
         except paramiko.ChannelException as error:
             raise DisconnectedError(
                 f"the server opens no session for: {command} ({error})"
@@ -100,6 +107,10 @@ class Sessions:
             raise DisconnectedError(
                 f"the connection was lost before: {command} ({error})"
             ) from error
+
+    def prepare(self) -> None:
+        """Have the next sessions opened while this one's command runs."""
+        self._ahead.prepare(self._transports[0])
 
     def log_in(
         self, timeout: float = LOGIN_TIMEOUT, alive: Callable[[], str | None] | None = None

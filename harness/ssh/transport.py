@@ -88,7 +88,13 @@ class Transport(paramiko.Transport):
         """Asked again and again once `keep_alive` was called; a sentence: it is of no use."""
         self._line = line
         self._closed = threading.Event()
+        self._opening = threading.Lock()
         self._watch: threading.Thread | None = None
+
+    def open_session(self, *args: Any, **kwargs: Any) -> paramiko.Channel:
+        # One at a time: paramiko notes a refusal for whoever looks first.
+        with self._opening:
+            return super().open_session(*args, **kwargs)
 
     def keep_alive(self, interval: float, limit: float) -> None:
         """Ask for a word where none came for ``interval`` s; after ``limit`` s it counts as lost.

@@ -140,6 +140,12 @@ def test_a_checkpoint_has_its_day(project: Project) -> None:
     assert calls[0] == "shell one: not cached: nothing is saved yet"
 
 
+def test_the_project_says_how_long_that_is(project: Project) -> None:
+    (project.path / "pyproject.toml").write_text('[tool.harness]\ncheckpoint_max_age = "1ms"\n')
+    run(project)
+    assert run(project)[0] == ["boot", "save", "save", "save", "capture"]
+
+
 def test_a_call_that_is_not_to_be_kept(project: Project) -> None:
     calls = CALLS.replace("'two'", "'two', cache=False") + "; machine.shell('three')"
     assert run(project, calls)[0] == ["boot", "save", "save", "capture"]

@@ -138,6 +138,12 @@ def test_an_image_has_its_day(project: Project) -> None:
     assert built(project)
 
 
+def test_the_project_says_how_long_that_is(project: Project) -> None:
+    (project.path / "pyproject.toml").write_text('[tool.harness]\nimage_max_age = "1ms"\n')
+    assert built(project)
+    assert built(project)
+
+
 def test_the_hash_is_with_the_image(project: Project) -> None:
     assert built(project)
     (path,) = up_to_date.directory().glob("*.json")
@@ -149,6 +155,15 @@ def test_a_failing_build_leaves_no_word(project: Project) -> None:
     (project.path / "more.py").write_text("VALUE = False\n")
     assert project.run("--skip-unchanged").ret == 1
     assert not list(up_to_date.directory().glob("*"))
+
+
+def test_builds_that_are_alike_do_not_stand_for_each_other(project: Project) -> None:
+    write(project, option='), FakeSource(diary=DIARY, name="other"')
+    assert built(project, "--only", "web.fake")
+    project.run("--skip-unchanged")
+    entries = project.manifest()
+    assert entries["web.fake"].get("up_to_date")
+    assert "up_to_date" not in entries["web.other"]
 
 
 def test_with_workers(project: Project) -> None:

@@ -53,6 +53,7 @@ class Project:
         self._ttys: list[Tty] = []
         for variable in ("CI", "BUILD_NUMBER"):  # there pytest's summary repeats whole messages
             monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # ours is not the project's
         # A session begins three times as fast without what its tests do not need.
         monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")

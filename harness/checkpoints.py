@@ -106,7 +106,7 @@ class Record:
         return Chain(known, reasons=known)
 
     @contextlib.contextmanager
-    def kept(self, chain: Chain, instance: Instance, connection: Connection) -> Iterator[None]:
+    def recorded(self, chain: Chain, instance: Instance, connection: Connection) -> Iterator[None]:
         """While a machine is provisioned: save it behind long calls and behind the last."""
         if self._saved is not None:
             saver = Saver(self._saved, self._context, chain, instance, connection)
@@ -114,8 +114,9 @@ class Record:
         yield
         if self._saved is not None:
             saver.finish()
-        self.calls = None if chain.closed else tuple(chain.calls)
-        self.replayed_all = self.calls is not None and chain.replayed == len(self.calls)
+        self.replayed_all = not chain.closed and chain.replayed == len(chain.calls)
+        if not chain.closed and self._attached is None:  # which may have had others as well
+            self.calls = tuple(chain.calls)
         chain.close("provisioning is over")
         self._tell_what_was_replayed(chain, instance)
 

@@ -12,7 +12,6 @@ import functools
 import queue
 import threading
 import time
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from harness import (
@@ -40,6 +39,7 @@ from harness.events import (
 )
 from harness.machine import Machine
 from harness.secret import secrets_in
+from harness.states import State, Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -54,29 +54,6 @@ PROVISION_STAGES = ("base", "save", "boot", "connect", "provision")
 IMAGE_STAGES = ("seal", "capture", "verify", "publish")
 PATIENCE = 5.0
 """Seconds that a build function may go on when its run is stopped."""
-
-
-class State(Enum):
-    """Where a build is, as far as others need to know."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    READY = "ready"
-    """Provisioned: its tests may run."""
-    SEALED = "sealed"
-    """Its tests of the sealed machine may run."""
-    FAILED = "failed"
-    """Not provisioned, or not sealed; ``error`` says why."""
-    FINISHED = "finished"
-    """Over: its machine is gone, ``image`` is there or ``reason`` says why not."""
-
-
-class Word(Enum):
-    """What a build that waits is told to do."""
-
-    SEAL = "seal"
-    IMAGE = "image"
-    RELEASE = "release"
 
 
 class BuildRun:
@@ -282,7 +259,7 @@ class BuildRun:
         chain = self._record.chain()
         self.machine = Machine(self.source, self.context, chain, instance, connection)
         with self._stage("provision"):
-            with self._record.kept(chain, instance, connection):
+            with self._record.recorded(chain, instance, connection):
                 function(self.machine)
             if not self._record.replayed_all:
                 connection.renew()  # groups, limits and PATH may have changed
@@ -298,11 +275,7 @@ class BuildRun:
                 seal.seal(self.machine, instance.public_key, self.definition.seal)
 
     def _take_image(self, instance: Instance, connection: Connection) -> Image:
-        calls = self._record.calls
-        if calls is not None:
-            last_key = calls[-1].key if calls else ""
-            made_of = up_to_date.input_hash(self.source, self.context, last_key)
-            self.context.notes["input_hash"] = made_of
+        up_to_date.tell_inputs(self.source, self.context, self._record.calls)
         self._stopping = True
         with self._stage("capture"):
             self.source.stop(instance, connection, self.context)
@@ -310,8 +283,7 @@ class BuildRun:
         # Here a verify stage will boot the candidate before anybody can see it.
         with self._stage("publish"):
             image = self.source.publish(candidate, self.context)
-        if calls is not None:
-            up_to_date.note(self.context.input_hash, image, calls)
+        up_to_date.note(self.context.input_hash, image, self._record.calls)
         return image
 
     def _read_console(self, instance: Instance) -> bytes:

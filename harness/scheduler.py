@@ -6,7 +6,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from harness.lifecycle import State
+from harness.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

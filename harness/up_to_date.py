@@ -51,8 +51,17 @@ def input_hash(source: Source, context: Context, last_key: str) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def note(made: str, image: Image, calls: Sequence[Call]) -> None:
-    """Remember of which inputs an image was made."""
+def tell_inputs(source: Source, context: Context, calls: Sequence[Call] | None) -> None:
+    """Let the build's context know the hash, unless its calls do not tell what was done."""
+    if calls is not None:
+        last_key = calls[-1].key if calls else ""
+        context.notes["input_hash"] = input_hash(source, context, last_key)
+
+
+def note(made: str, image: Image, calls: Sequence[Call] | None) -> None:
+    """Remember of which inputs an image was made, if that is known."""
+    if not made or calls is None:
+        return
     directory().mkdir(parents=True, mode=0o700, exist_ok=True)
     path = directory() / f"{made}.json"
     partial = path.with_suffix(f".partial-{os.getpid()}")

@@ -36,12 +36,12 @@ def note(machine):
     values = {name: machine.run(command).stdout for name, command in commands.items()}
     pathlib.Path(f"{machine.id}.json").write_text(json.dumps(values))
 
-@harness.build(harness.Qemu(memory=576))
+@harness.build(harness.Qemu(memory=576, accelerator="tcg"))
 def one(machine): note(machine)
 
 def test_one(one): assert one.service("ssh").is_running
 
-@harness.build(harness.Qemu(memory=576))
+@harness.build(harness.Qemu(memory=576, accelerator="tcg"))
 def two(machine): note(machine)
 
 def test_two(two): assert two.service("ssh").is_running

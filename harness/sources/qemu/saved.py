@@ -40,18 +40,7 @@ set -e
 umask 077
 newline='
 '
-date -u -s @{now} >/dev/null
-printf %s '{randomness}' >/dev/urandom
-if command -v perl >/dev/null; then
-  perl -e 'open R, ">", "/dev/urandom" or die; ioctl R, 0x5207, 0 or die'
-else
-  python3 -c 'import fcntl; fcntl.ioctl(open("/dev/urandom", "w"), 0x5207)'
-fi
-{remove_host_keys}
-printf %s '{host_private}' >/etc/ssh/ssh_host_ed25519_key
-(umask 022; printf '%s\\n' '{host_public}' >/etc/ssh/ssh_host_ed25519_key.pub)
 read -r listener </run/sshd.pid
-kill -HUP "$listener"
 # Whoever was logged in then is not there any more, which his server would not know for hours.
 pid=$$ ours=
 while [ "$pid" -gt 1 ]; do
@@ -65,11 +54,22 @@ sessions=
 for pid in $sessions; do
   case $ours in *" $pid "*) ;; *) kill "$pid" || true ;; esac
 done
+date -u -s @{now} >/dev/null
+printf %s '{randomness}' >/dev/urandom
+if command -v perl >/dev/null; then
+  perl -e 'open R, ">", "/dev/urandom" or die; ioctl R, 0x5207, 0 or die'
+else
+  python3 -c 'import fcntl; fcntl.ioctl(open("/dev/urandom", "w"), 0x5207)'
+fi
+{remove_host_keys}
+printf %s '{host_private}' >/etc/ssh/ssh_host_ed25519_key
+(umask 022; printf '%s\\n' '{host_public}' >/etc/ssh/ssh_host_ed25519_key.pub)
 keys=~{username}/.ssh/authorized_keys others=
 while IFS= read -r line || [ "$line" ]; do
   case $line in *'{old}'*) ;; *) others=$others$line$newline ;; esac
 done <"$keys"
 printf '%s%s\\n' "$others" '{public}' >"$keys"
+kill -HUP "$listener"  # long after those sessions' end, which it would not hear of meanwhile
 if [ -e /run/harness-timers ]; then
   read -r timers </run/harness-timers
   rm /run/harness-timers

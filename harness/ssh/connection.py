@@ -207,6 +207,15 @@ class Connection:
                 f"machine; tried {remote_shell.DIRECTORIES}"
             )
 
+    def prepare(self) -> None:
+        """Have the long-lived shell opened while other things go on; best effort."""
+
+        def open_shell() -> None:
+            with contextlib.suppress(HarnessError):
+                self.execute(":")
+
+        threading.Thread(target=open_shell, name="shell", daemon=True).start()
+
     def _execute_on_terminal(self, command: str, timeout: float | None) -> CommandResult:
         with self.stream(command, timeout=timeout) as stream:
             stdout = b"".join(iter(stream.read, b""))

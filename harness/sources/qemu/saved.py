@@ -99,6 +99,11 @@ class State:
         return self.directory / "memory"
 
     @property
+    def is_new(self) -> bool:
+        """Whether nobody has provisioned it: other host keys than ours are nobody's."""
+        return self.memory.exists()
+
+    @property
     def devices(self) -> Path:
         return self.directory / "devices"
 
@@ -179,6 +184,8 @@ class Wakening:
         shutil.copyfile(state.console, vm.console)
         vm.resume(self.accelerator, state)
         connection = self.log_in(vm, state.keys)
+        if not state.is_new:
+            connection.prepare()  # its tests may be next
         try:
             self.as_root(connection, "making the machine its own", self._awake(vm, state))
         except BaseException:
@@ -188,10 +195,8 @@ class Wakening:
         return connection
 
     def _awake(self, vm: VirtualMachine, state: State) -> str:
-        # On a machine that was provisioned, others than ours are its own.
-        is_new = state.memory.exists()
         return _AWAKE.format(
-            remove_host_keys=_REMOVE_HOST_KEYS if is_new else "",
+            remove_host_keys=_REMOVE_HOST_KEYS if state.is_new else "",
             now=f"{time.time():.3f}",
             randomness=secrets.token_hex(64),
             host_private=vm.keys.host_private,

@@ -6,11 +6,18 @@ import contextlib
 import logging
 import math
 import signal
+import struct
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
+from paramiko.common import (
+    MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_FAILURE,
+    MSG_CHANNEL_REQUEST,
+    MSG_CHANNEL_WINDOW_ADJUST,
+    cMSG_GLOBAL_REQUEST,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,12 +96,38 @@ class Transport(paramiko.Transport):
         self._line = line
         self._closed = threading.Event()
         self._opening = threading.Lock()
+        self._sending = threading.Lock()
+        self.closed_channels: set[int] = set()
+        """The server's numbers of channels that we have closed."""
         self._watch: threading.Thread | None = None
 
     def open_session(self, *args: Any, **kwargs: Any) -> paramiko.Channel:
         # One at a time: paramiko notes a refusal for whoever looks first.
         with self._opening:
             return super().open_session(*args, **kwargs)
+
+    def _send_message(self, data: paramiko.Message) -> None:
+        """Keep back what is for a channel that another thread has just closed.
+
+        paramiko does not, and a server then ends the whole connection.
+        """
+        text = data.asbytes()
+        with self._sending:
+            if MSG_CHANNEL_WINDOW_ADJUST <= text[0] <= MSG_CHANNEL_FAILURE:
+                (channel,) = struct.unpack(">I", text[1:5])
+                if channel in self.closed_channels:
+                    return
+                if text[0] == MSG_CHANNEL_CLOSE:
+                    self.closed_channels.add(channel)
+            super()._send_message(data)  # type: ignore[misc]  # unknown to the stubs
+
+    def _parse_channel_open_success(self, message: paramiko.Message) -> None:
+        """A new channel may have the number of one that is closed."""
+        position = message.packet.tell()
+        _, channel = message.get_int(), message.get_int()
+        message.packet.seek(position)
+        self.closed_channels.discard(channel)
+        super()._parse_channel_open_success(message)  # type: ignore[misc]  # unknown to the stubs
 
     def keep_alive(self, interval: float, limit: float) -> None:
         """Ask for a word where none came for ``interval`` s; after ``limit`` s it counts as lost.

@@ -31,6 +31,12 @@ EVENTS = "harness_events"
 """The channel that it gives a worker for them."""
 STOP = "harness_stop"
 """What it sends one that shall stop at once."""
+READY = "harness_ready"
+"""What a worker says that could begin."""
+BEGIN = "harness_begin"
+"""What the controller answers once all can."""
+REFUSAL = "harness_refusal"
+"""Where a worker's output has the sentences of its usage error."""
 
 _TAIL = 2048
 """Bytes of a build's output, and how often, in seconds."""
@@ -43,10 +49,14 @@ def packed(event: Event) -> tuple[str, dict[str, Any]]:
 
 
 class Feed:
-    """The controller's end of a worker's events, for one reader of them."""
+    """The controller's end of what a worker says: its events, for one reader of them.
 
-    def __init__(self, reader: Callable[[Event], None]) -> None:
+    ``ready`` is called when the worker could begin.
+    """
+
+    def __init__(self, reader: Callable[[Event], None], ready: Callable[[], None]) -> None:
         self._reader = reader
+        self._ready = ready
         self._builds: set[str] = set()
 
     def __call__(self, message: tuple[str, dict[str, Any]] | None) -> None:
@@ -56,6 +66,9 @@ class Feed:
                 self._reader(events.BuildFinished(build, None))
             return
         name, values = message
+        if name == READY:
+            self._ready()
+            return
         event: Event = getattr(events, name)(**values)
         self._builds.add(event.build)
         self._reader(event)
@@ -75,6 +88,13 @@ def identity(config: pytest.Config) -> tuple[str, int] | None:
     """The run's id, and when it started, if a controller has given them."""
     given = getattr(config, "workerinput", {}).get(RUN)
     return tuple(given) if given else None
+
+
+def tell_ready(config: pytest.Config) -> None:
+    """Say that nothing here keeps the other workers from beginning."""
+    if identity(config) is not None:
+        with contextlib.suppress(OSError):  # the controller is gone
+            config.workerinput[EVENTS].send((READY, {}))  # type: ignore[attr-defined]  # xdist's
 
 
 def suffix(config: pytest.Config) -> str:
@@ -106,6 +126,31 @@ def _parts(items: list[pytest.Item]) -> dict[pytest.Item, tuple[bool, str]]:
     }
 
 
+class Refusals:
+    """Registered in a worker: tells the controller of a usage error, which xdist would swallow."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined]  # xdist's
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        with self._told():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        with self._told():
+            return (yield)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except pytest.UsageError as error:
+            self._output[REFUSAL] = [str(sentence) for sentence in error.args]
+            raise
+
+
 class Worker:
     """Keeps the controller informed while our loop runs in the place of xdist's own.
 
@@ -123,6 +168,13 @@ class Worker:
         self._listening = threading.Lock()
         self._over = False
         self._closing = threading.Event()
+        self._config = session.config
+        self._begun = threading.Event()
+
+    def wait_for_the_others(self) -> None:
+        """Begin when all workers could: a mistake in one's share must not cost any machine."""
+        tell_ready(self._config)
+        self._begun.wait()  # a signal ends it: the controller's STOP is one
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -170,18 +222,20 @@ class Worker:
                 self._over = True
 
     def _hear(self, command: tuple[str, object]) -> None:
+        if command[0] == BEGIN:
+            self._begun.set()
         with self._listening:
             if command[0] == STOP and not self._over:
                 os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def connected(session: pytest.Session) -> Iterator[list[Worker]]:
-    """While a session's builds run: its readers of events, if it is a worker's."""
+def connected(session: pytest.Session) -> Iterator[Worker | None]:
+    """While a session's builds run: what connects it with the controller, if it is a worker's."""
     if not is_worker(session.config):
-        yield []
+        yield None
         return
     worker = Worker(session)
     session.config.pluginmanager.register(worker)
     with worker.listening():
-        yield [worker]
+        yield worker

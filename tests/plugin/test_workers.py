@@ -206,6 +206,51 @@ def test_notices_reach_the_terminal(project: Project) -> None:
     assert result.stdout.str().count("left by a killed run") == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--only", "nope"], "--only=nope: there is no such build"),
+        (["--attach", "db.two"], "--attach=db.two: no machine of that build was kept here"),
+        (["no_such_file.py", "."], "file or directory not found: no_such_file.py"),
+    ],
+    ids=str,
+)
+def test_a_usage_error_of_workers_is_told_once(
+    project: Project, options: list[str], sentence: str
+) -> None:
+    write(project)
+    result = project.run("-n", "2", *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.stderr.str().count(f"ERROR: {sentence}") == 1
+    assert not (project.path / "diary.txt").exists()
+    assert not (project.path / "reports" / "manifest.json").exists()
+
+
+def test_what_one_worker_refuses_keeps_all_from_building(project: Project) -> None:
+    """Mistakes of both workers are told, and the third build, which has none, is not begun."""
+    project.write(
+        """
+@harness.build(
+    harness.Qemu(name="a", base="/nonexistent.qcow2"),
+    harness.Qemu(name="b", base="/missing.qcow2"),
+    FakeSource(name="q", diary=DIARY),
+)
+def web(machine): pass
+
+def test_x(web): pass
+"""
+    )
+    for workers in ("2", "3", "4"):
+        result = project.run("-n", workers)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert result.stderr.str().count("ERROR: web.a: ") == 1
+        assert result.stderr.str().count("ERROR: web.b: ") == 1
+        result.assert_outcomes()
+        assert not (project.path / "diary.txt").exists()
+        assert not (project.path / "reports" / "manifest.json").exists()
+    assert not list(journal.directory().glob("*"))
+
+
 def test_without_builds_everything_is_left_to_xdist(project: Project) -> None:
     project.pytester.makepyfile(test_x="def test_x(): pass")
     result = project.run("-n", "2", "--dist", "loadscope")

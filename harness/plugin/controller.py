@@ -7,13 +7,14 @@ has left undone, and tells of the run's images once.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from harness import journal, reaper
+from harness import computer, journal, reaper
 from harness.events import Notice
 from harness.plugin import junit, worker
 from harness.plugin.progress import Turns
@@ -140,6 +141,7 @@ class Controller:
         self._identity = new_identity()
         self._shares = Shares(config)
         self._start = Start()
+        self._capacity = dataclasses.astuple(computer.capacity())
         self._started: set[str] = set()
         self._failures = 0
         self._while_open = contextlib.ExitStack()
@@ -162,6 +164,7 @@ class Controller:
         self._shares.expect(node)
         given: dict[str, Any] = node.workerinput
         given[worker.RUN] = self._identity
+        given[worker.CAPACITY] = self._capacity
         channel = node.gateway.newchannel()
         ready = functools.partial(self._start.settle, node)
         channel.setcallback(worker.Feed(self._terminal, ready), endmarker=None)

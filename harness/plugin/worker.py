@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import events
-from harness.plugin.items import BUILD, may_ask_for_a_build
+from harness.model import LocalDemand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
-    from pathlib import Path
 
     from harness.events import Event
 
@@ -31,6 +30,8 @@ EVENTS = "harness_events"
 """The channel that it gives a worker for them."""
 STOP = "harness_stop"
 """What it sends one that shall stop at once."""
+CAPACITY = "harness_capacity"
+"""Where a worker is given what this computer has for all workers' machines: memory and cores."""
 READY = "harness_ready"
 """What a worker says that could begin."""
 BEGIN = "harness_begin"
@@ -102,28 +103,16 @@ def suffix(config: pytest.Config) -> str:
     return f"-{config.workerinput['workerid']}" if is_worker(config) else ""  # type: ignore[attr-defined]  # xdist's
 
 
-def share(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
-    """A worker's items: some of the builds, and some modules of tests that belong to none."""
-    parts = _parts(items)
-    order = sorted(set(parts.values()))
-    given: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]  # xdist's, in workers
-    number, count = int(given["workerid"].removeprefix("gw")), given["workercount"]
-    mine = set(order[number % count :: count])
-    return [item for item in items if parts[item] in mine]
+def number(config: pytest.Config) -> int:
+    """Which of the workers this is, from 0; without workers 0."""
+    given: dict[str, Any] = getattr(config, "workerinput", {})
+    return int(given.get("workerid", "gw0").removeprefix("gw")) % count(config)
 
 
-def _parts(items: list[pytest.Item]) -> dict[pytest.Item, tuple[bool, str]]:
-    """What must stay together; builds come first, so that they are dealt out evenly."""
-    builds = {item: item.stash.get(BUILD, None) for item in items}
-    whole = {item.path for item in items if not builds[item] and may_ask_for_a_build(item)}
-    first: dict[Path, str] = {}
-    for item in items:
-        if (name := builds[item]) and item.path in whole:
-            first.setdefault(item.path, name)
-    return {
-        item: (not name and item.path not in first, first.get(item.path, name or str(item.path)))
-        for item, name in builds.items()
-    }
+def capacity(config: pytest.Config) -> LocalDemand | None:
+    """What the controller has found that this computer can give, if there is one."""
+    given = getattr(config, "workerinput", {}).get(CAPACITY)
+    return LocalDemand(*given) if given else None
 
 
 class Refusals:

@@ -28,6 +28,7 @@ from harness.chain import OutOfStepError
 from harness.definition import source_name
 from harness.errors import CancelledError, HarnessError
 from harness.events import (
+    BuildExpected,
     BuildFinished,
     BuildStarted,
     ConsoleRead,
@@ -125,6 +126,10 @@ class BuildRun:
         module = secrets_in(self.definition.file.name, self.definition.function.__globals__)
         for name, secret in (*self.source.secrets(), *module):
             self.context.hide(name, secret)
+
+    def announce(self) -> None:
+        """Have it on record before its turn comes: whoever runs it may be killed."""
+        self._introduce(BuildExpected)
 
     def never_start(self, reason: str = "", error: BaseException | None = None) -> None:
         """It is over before it began: nothing wants its machine, or its fixtures failed."""
@@ -364,8 +369,11 @@ class BuildRun:
         return "not provisioned: no image was taken"
 
     def _begin(self) -> None:
+        self._introduce(BuildStarted)
+
+    def _introduce(self, kind: type[BuildExpected]) -> None:
         self._emit(
-            BuildStarted(
+            kind(
                 self.name,
                 file=str(self.definition.file),
                 source_type=self.source.type,

@@ -21,6 +21,7 @@ from harness.plugin.progress import Turns
 from harness.plugin.session import new_identity
 from harness.plugin.signals import Signals
 from harness.plugin.summary import Summary
+from harness.reports import manifest
 from harness.reports.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ class Controller:
         self._shares = Shares(config)
         self._start = Start()
         self._capacity = dataclasses.astuple(computer.capacity())
+        self._builds: dict[Node, Sequence[str]] = {}
         self._started: set[str] = set()
         self._failures = 0
         self._while_open = contextlib.ExitStack()
@@ -166,7 +168,7 @@ class Controller:
         given[worker.RUN] = self._identity
         given[worker.CAPACITY] = self._capacity
         channel = node.gateway.newchannel()
-        ready = functools.partial(self._start.settle, node)
+        ready = functools.partial(self._ready, node)
         channel.setcallback(worker.Feed(self._terminal, ready), endmarker=None)
         given[worker.EVENTS] = channel
 
@@ -200,10 +202,18 @@ class Controller:
         elif error != INTERRUPTED:
             for nodeid in self._shares.crash(node, self._started):
                 self._report(nodeid, f"not run: worker {node.gateway.id} died")
+            reason = f"worker {node.gateway.id} died before this build was over"
+            manifest.give_up(
+                self._config.rootpath, self._identity[0], self._builds.get(node, ()), reason
+            )
             self._reap()
 
     def pytest_sessionfinish(self) -> None:
         self._reap()  # of workers that did not end in the time that they had
+
+    def _ready(self, node: Node, builds: Sequence[str]) -> None:
+        self._builds[node] = builds
+        self._start.settle(node)
 
     def _stop(self, except_for: Node | None = None) -> None:
         _send((node for node in self._shares.nodes if node is not except_for), worker.STOP)

@@ -71,7 +71,7 @@ class BuildSession:
     def __enter__(self) -> Self:
         readers: list[Reader] = [
             log.Logs(self.config.rootpath),
-            manifest.Manifest(self.config.rootpath, self.run_id, self.started),
+            self._manifest(),
             self._terminal,
         ]
         if self._worker is not None:
@@ -81,7 +81,7 @@ class BuildSession:
         try:
             self._validate()
             if self._worker is not None:
-                self._worker.wait_for_the_others()
+                self._worker.wait_for_the_others(list(self.runs))
         except BaseException:
             self.journal.close()
             raise
@@ -95,6 +95,9 @@ class BuildSession:
         self._while_open.enter_context(words)
         if self._worker is None:
             self.config.pluginmanager.register(Summary(self.config.rootpath, self.run_id))
+        else:
+            for run in self.runs.values():
+                run.announce()
         for line in reaper.reap(journal.directory()):
             self.events.emit(Notice("", line))
         return self
@@ -167,6 +170,11 @@ class BuildSession:
             keep_on_failure=attaching.keeps(self.config),
             attached=attached,
         )
+
+    def _manifest(self) -> manifest.Manifest:
+        # When a worker is killed the controller tells what it has written.
+        at_once = self._worker is not None
+        return manifest.Manifest(self.config.rootpath, self.run_id, self.started, at_once=at_once)
 
     def _prune_cache(self) -> None:
         """Now, when nothing of it is in use by this run any more."""

@@ -20,7 +20,7 @@ from harness import events
 from harness.model import LocalDemand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from harness.events import Event
 
@@ -52,10 +52,12 @@ def packed(event: Event) -> tuple[str, dict[str, Any]]:
 class Feed:
     """The controller's end of what a worker says: its events, for one reader of them.
 
-    ``ready`` is called when the worker could begin.
+    ``ready`` is called, with the names of its builds, when the worker could begin.
     """
 
-    def __init__(self, reader: Callable[[Event], None], ready: Callable[[], None]) -> None:
+    def __init__(
+        self, reader: Callable[[Event], None], ready: Callable[[Sequence[str]], None]
+    ) -> None:
         self._reader = reader
         self._ready = ready
         self._builds: set[str] = set()
@@ -68,7 +70,7 @@ class Feed:
             return
         name, values = message
         if name == READY:
-            self._ready()
+            self._ready(values["builds"])
             return
         event: Event = getattr(events, name)(**values)
         self._builds.add(event.build)
@@ -91,11 +93,11 @@ def identity(config: pytest.Config) -> tuple[str, int] | None:
     return tuple(given) if given else None
 
 
-def tell_ready(config: pytest.Config) -> None:
+def tell_ready(config: pytest.Config, builds: Sequence[str] = ()) -> None:
     """Say that nothing here keeps the other workers from beginning."""
     if identity(config) is not None:
         with contextlib.suppress(OSError):  # the controller is gone
-            config.workerinput[EVENTS].send((READY, {}))  # type: ignore[attr-defined]  # xdist's
+            config.workerinput[EVENTS].send((READY, {"builds": list(builds)}))  # type: ignore[attr-defined]  # xdist's
 
 
 def suffix(config: pytest.Config) -> str:
@@ -160,9 +162,9 @@ class Worker:
         self._config = session.config
         self._begun = threading.Event()
 
-    def wait_for_the_others(self) -> None:
+    def wait_for_the_others(self, builds: Sequence[str]) -> None:
         """Begin when all workers could: a mistake in one's share must not cost any machine."""
-        tell_ready(self._config)
+        tell_ready(self._config, builds)
         self._begun.wait()  # a signal ends it: the controller's STOP is one
 
     @pytest.hookimpl(wrapper=True)

@@ -117,9 +117,38 @@ def test_a_worker_that_dies_is_not_replaced_and_all_that_it_leaves_undone_fails(
     )
     assert "replacing crashed worker" not in result.stdout.str()
     assert images(project) == {"db.fake": True, "db.two": False, "web.fake": True}
+    result.stdout.fnmatch_lines(["db.two  no image: worker gw1 died before this build was over"])
     result.stdout.fnmatch_lines(["left by a killed run, removed: instance fake-* of db.two, *"])
     assert not list(journal.directory().glob("*"))
     assert count(project, "boot") == Counter(NAMES)
+
+
+def test_builds_of_a_worker_that_died_are_told(project: Project) -> None:
+    """One that was tested already and one at its tests; the other worker's goes on."""
+    project.write(
+        """
+def wait_for(line):
+    while line not in (pathlib.Path(__file__).parent / "diary.txt").read_text():
+        time.sleep(0.05)
+
+@harness.build(*(FakeSource(name=n, diary=DIARY) for n in "abc"))
+def web(machine):
+    if machine.only("c"):
+        wait_for("web.a capture")
+
+def test_x(web):
+    if web.backend.hostname == "web.c":
+        os.kill(os.getpid(), 9)
+"""
+    )
+    result = project.run("-n", "2")
+    assert result.ret == 1
+    manifest = project.manifest()
+    assert sorted(manifest) == ["web.a", "web.b", "web.c"]
+    assert [t["outcome"] for t in manifest["web.a"]["tests"]] == ["passed"]
+    assert manifest["web.b"]["image"]
+    assert manifest["web.c"]["reason"] == "worker gw0 died before this build was over"
+    result.stdout.fnmatch_lines(["web.c  no image: worker gw0 died before this build was over"])
 
 
 @pytest.mark.parametrize("later", ["gw0", "gw1"])

@@ -25,12 +25,17 @@ class Event:
 
 
 @dataclass(frozen=True)
-class BuildStarted(Event):
-    """A build was put to work; ``inputs`` is what its image is made from."""
+class BuildExpected(Event):
+    """A build will be put to work; ``inputs`` is what its image is made from."""
 
     file: str
     source_type: str
     inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BuildStarted(BuildExpected):
+    """A build was put to work."""
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,13 @@ def take(kept: Kept, journal: Journal) -> None:
     forget(kept)
 
 
+def put_back(kept: Kept, ssh_config: bytes, journal: Journal) -> None:
+    """Note a machine again as it was before a run took it; ``ssh_config`` is that file's text."""
+    kept.folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    kept.ssh_config.write_bytes(ssh_config)
+    note(kept, journal)
+
+
 def forget(kept: Kept) -> None:
     """Remove the note of a machine, with what it takes to get at it."""
     shutil.rmtree(kept.folder, ignore_errors=True)

@@ -19,6 +19,7 @@ from harness import (
     checkpoints,
     cloud_init,
     console,
+    kept,
     said,
     seal,
     up_to_date,
@@ -28,6 +29,7 @@ from harness.chain import OutOfStepError
 from harness.definition import source_name
 from harness.errors import CancelledError, HarnessError
 from harness.events import (
+    BuildExpected,
     BuildFinished,
     BuildStarted,
     ConsoleRead,
@@ -88,6 +90,9 @@ class BuildRun:
         self.host: assertions.Host | None = None
         self._hold_on_failure = hold_on_failure
         self._keep_on_failure = keep_on_failure
+        self._attached = attached
+        self._ssh_config = b""
+        self._instance: Instance | None = None
         self._record = checkpoints.Record(source, context, attached)
         self._words: queue.SimpleQueue[Word] = queue.SimpleQueue()
         self._listener: Callable[[BuildRun], None] = lambda _: None
@@ -125,6 +130,10 @@ class BuildRun:
         module = secrets_in(self.definition.file.name, self.definition.function.__globals__)
         for name, secret in (*self.source.secrets(), *module):
             self.context.hide(name, secret)
+
+    def announce(self) -> None:
+        """Have it on record before its turn comes: whoever runs it may be killed."""
+        self._introduce(BuildExpected)
 
     def never_start(self, reason: str = "", error: BaseException | None = None) -> None:
         """It is over before it began: nothing wants its machine, or its fixtures failed."""
@@ -239,9 +248,11 @@ class BuildRun:
     def _boot(self, function: Callable[[Machine], None]) -> Instance:
         launched: list[Instance] = []
         self._undo.callback(self._destroy, launched)
+        if self._attached is not None:  # taking it over forgets what it takes to get at it
+            self._ssh_config = self._attached.ssh_config.read_bytes()
         with self._stage("boot"):
             launched.append(self._record.launch(function))
-        instance = launched[0]
+        instance = self._instance = launched[0]
         self._emit(MachineLaunched(self.name, instance.id, instance.inputs))
         return instance
 
@@ -308,21 +319,33 @@ class BuildRun:
 
     def _is_to_be_kept(self) -> bool:
         """Whether somebody may want to look at the machine, and it is there to be looked at."""
+        if self._stopping or not self._keep_on_failure:
+            return False
+        if self._attached is not None:  # somebody has kept it before, and wants it still
+            return self._instance is not None
+        if self.machine is None:
+            return False
         failed = self.error is not None or self.gate.has_failed(self.machine_id)
-        stopped = isinstance(self.error, CancelledError)
-        there = self.machine is not None and not self._stopping
-        return self._keep_on_failure and failed and there and not stopped
+        return failed and not isinstance(self.error, CancelledError)
 
     def _keep(self) -> None:
         """Let the machine run on; if that cannot be, it goes like any other."""
-        assert self.machine is not None
         try:
-            keeping = self.machine.keep(sealed=self._sealing)
+            keeping = self._kept()
         except (HarnessError, OSError) as error:
             self._emit(Notice(self.name, f"its machine could not be kept: {error}"))
             return
         self._emit(MachineKept(self.name, keeping.login))
         self._undo.pop_all()
+
+    def _kept(self) -> Kept:
+        if self.machine is not None:
+            return self.machine.keep(sealed=self._sealing)
+        assert self._attached is not None  # nothing was done to it yet
+        assert self._instance is not None
+        self.source.keep(self._instance, self.context)
+        kept.put_back(self._attached, self._ssh_config, self.context.journal)
+        return self._attached
 
     @contextlib.contextmanager
     def _held_on_failure(self) -> Iterator[None]:
@@ -364,8 +387,11 @@ class BuildRun:
         return "not provisioned: no image was taken"
 
     def _begin(self) -> None:
+        self._introduce(BuildStarted)
+
+    def _introduce(self, kind: type[BuildExpected]) -> None:
         self._emit(
-            BuildStarted(
+            kind(
                 self.name,
                 file=str(self.definition.file),
                 source_type=self.source.type,

@@ -257,7 +257,9 @@ class FakeSource(Source):
         return noted
 
     def keep(self, instance: Instance, context: Context) -> dict[str, Any]:
-        self._stage("keep", context)
+        self.diary.write(context.build, "keep")  # even if the run is being stopped
+        if "keep" in self.fails:
+            raise SourceError(self.fails["keep"])
         return {"id": instance.id}
 
     def reopen(self, instance: Instance, connection: Connection, context: Context) -> None:

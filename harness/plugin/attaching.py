@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         metavar="BUILD",
         help="run this build on the machine that an earlier run kept: repeat what is new or "
-        "changed of its provisioning, then run its tests; kept again where they fail",
+        "changed of its provisioning, then run its tests; kept again unless its image is taken",
     )
 
 

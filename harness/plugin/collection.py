@@ -16,7 +16,7 @@ import pytest
 
 from harness.definition import ALL, BuildDefinition, definition_of, source_name
 from harness.errors import ConfigurationError
-from harness.plugin import checks, only, tree, worker
+from harness.plugin import checks, only, shares, tree, worker
 from harness.plugin.items import (
     BUILD,
     ImageItem,
@@ -231,7 +231,9 @@ class Order:
         plain = groups.pop(None, [])
         items[:] = plain + [i for g in groups.values() for i in sorted(g, key=position)]
         if worker.identity(config) is not None:
-            items[:] = worker.share(config, items)
+            selected = (b for b in config.stash.get(BUILDS, {}).values() if b.name in groups)
+            demands = {b.name: b.source.local_demand() for b in selected}
+            items[:] = shares.share(config, items, demands)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,21 +7,25 @@ has left undone, and tells of the run's images once.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
+import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from harness import journal, reaper
+from harness import computer, journal, reaper
 from harness.events import Notice
 from harness.plugin import junit, worker
 from harness.plugin.progress import Turns
 from harness.plugin.session import new_identity
 from harness.plugin.signals import Signals
 from harness.plugin.summary import Summary
+from harness.reports import manifest
 from harness.reports.terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
 INTERRUPTED = "keyboard-interrupt"
 """How xdist calls the end of a worker that is no crash."""
@@ -111,6 +115,25 @@ class Shares:
         return [nodeid for nodeid in pending if nodeid != at]
 
 
+class Start:
+    """Of all workers at once, when each has found that it can: one's refusal is everybody's."""
+
+    def __init__(self) -> None:
+        self.refusals: dict[str, None] = {}
+        """Sentences; what several workers say is said once."""
+        self._settled: set[Node] = set()
+        self._lock = threading.Lock()  # workers are heard in threads of their own
+
+    def settle(self, node: Node, refusals: Iterable[str] = ()) -> None:
+        """A worker could begin, has refused, or is gone."""
+        with self._lock:
+            self.refusals.update(dict.fromkeys(refusals))
+            waited_for = node not in self._settled
+            self._settled.add(node)
+            if waited_for and len(self._settled) == node.workerinput["workercount"]:
+                _send(self._settled, worker.STOP if self.refusals else worker.BEGIN)
+
+
 class Controller:
     """Registered in the controller of a session with builds."""
 
@@ -118,6 +141,9 @@ class Controller:
         self._config = config
         self._identity = new_identity()
         self._shares = Shares(config)
+        self._start = Start()
+        self._capacity = dataclasses.astuple(computer.capacity())
+        self._builds: dict[Node, Sequence[str]] = {}
         self._started: set[str] = set()
         self._failures = 0
         self._while_open = contextlib.ExitStack()
@@ -140,14 +166,20 @@ class Controller:
         self._shares.expect(node)
         given: dict[str, Any] = node.workerinput
         given[worker.RUN] = self._identity
+        given[worker.CAPACITY] = self._capacity
         channel = node.gateway.newchannel()
-        channel.setcallback(worker.Feed(self._terminal), endmarker=None)
+        ready = functools.partial(self._ready, node)
+        channel.setcallback(worker.Feed(self._terminal, ready), endmarker=None)
         given[worker.EVENTS] = channel
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        with self._terminal:
-            return (yield)
+        try:
+            with self._terminal:
+                return (yield)
+        finally:
+            if self._start.refusals:
+                raise pytest.UsageError(*self._start.refusals)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_xdist_make_scheduler(self) -> Shares:
@@ -162,23 +194,29 @@ class Controller:
             self._stop(except_for=getattr(report, "node", None))
 
     def pytest_testnodedown(self, node: Node, error: object) -> None:
+        output = node.workeroutput if error is None else {}
+        self._start.settle(node, output.get(worker.REFUSAL, ()))
         if error is None:
-            output = node.workeroutput
             if output["shouldstop"] or output["shouldfail"]:
                 self._stop()
         elif error != INTERRUPTED:
             for nodeid in self._shares.crash(node, self._started):
                 self._report(nodeid, f"not run: worker {node.gateway.id} died")
+            reason = f"worker {node.gateway.id} died before this build was over"
+            manifest.give_up(
+                self._config.rootpath, self._identity[0], self._builds.get(node, ()), reason
+            )
             self._reap()
 
     def pytest_sessionfinish(self) -> None:
         self._reap()  # of workers that did not end in the time that they had
 
+    def _ready(self, node: Node, builds: Sequence[str]) -> None:
+        self._builds[node] = builds
+        self._start.settle(node)
+
     def _stop(self, except_for: Node | None = None) -> None:
-        for node in self._shares.nodes:
-            if node is not except_for:
-                with contextlib.suppress(OSError):  # it has just ended
-                    node.sendcommand(worker.STOP)
+        _send((node for node in self._shares.nodes if node is not except_for), worker.STOP)
 
     def _report(self, nodeid: str, text: str) -> None:
         path, _, title = nodeid.partition("::")
@@ -192,3 +230,9 @@ class Controller:
     def _tell(self, line: str) -> None:
         self._terminal(Notice("", line))
         self._terminal.catch_up()
+
+
+def _send(nodes: Iterable[Node], command: str) -> None:
+    for node in nodes:
+        with contextlib.suppress(OSError):  # it has just ended
+            node.sendcommand(command)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take over as xdist's controller; without builds everything is left to xdist."""
+    if worker.identity(config) is not None:
+        config.pluginmanager.register(worker.Refusals(config))
     distributed = config.getoption("dist", "no") != "no" and not worker.is_worker(config)
     if distributed and any(checks.has_builds(path) for path in _modules(config)):
         from harness.plugin.controller import Controller

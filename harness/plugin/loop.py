@@ -29,6 +29,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     option = session.config.option
     names = dict.fromkeys(b for i in session.items if (b := i.stash.get(BUILD, None)))
     if not names or option.collectonly or option.setuponly or option.setupplan:
+        worker.tell_ready(session.config)
         return None
     if session.testsfailed and not option.continue_on_collection_errors:
         return worker.is_worker(session.config) or None  # pytest's own loop says so
@@ -41,8 +42,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     signals = Signals()
     with (
         signals.handled(),
-        worker.connected(session) as readers,
-        BuildSession(session.config, builds, readers) as build_session,
+        worker.connected(session) as one_of_several,
+        BuildSession(session.config, builds, one_of_several) as build_session,
     ):
         junit.write_by_default(session)
         Loop(session, build_session, builds, signals).run()

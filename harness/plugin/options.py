@@ -62,14 +62,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def bound(config: pytest.Config) -> Bound:
     """Which builds may run beside each other, here: a worker of several has its part of all."""
-    from harness import admission, computer
-    from harness.plugin import worker
+    from harness import admission
+    from harness.plugin import shares
 
     builds: int | None = config.getoption("parallel_builds")
-    workers = worker.count(config)
     if builds is not None:
-        return admission.AtMost(max(1, builds // workers))
-    return admission.WhatFits(computer.capacity().divided(workers))
+        return admission.AtMost(shares.builds(config, builds))
+    return admission.WhatFits(shares.capacity(config))
 
 
 def checkpoint_age(config: pytest.Config) -> float:

@@ -31,7 +31,7 @@ from harness.sources.base import Context
 from harness.units import human
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from types import TracebackType
 
     from harness.assertions import Host
@@ -46,11 +46,14 @@ class BuildSession:
     """The runs of a session's selected builds; a context that leaves nothing behind."""
 
     def __init__(
-        self, config: pytest.Config, builds: list[CollectedBuild], readers: Iterable[Reader] = ()
+        self,
+        config: pytest.Config,
+        builds: list[CollectedBuild],
+        one_of_several: worker.Worker | None = None,
     ) -> None:
-        """``readers`` of events, beside those that every session has."""
+        """``one_of_several``: where workers share the builds, this one of them."""
         self.config = config
-        self._readers = readers
+        self._worker = one_of_several
         _require_folders(config)
         attached = {b.name: attaching.attached(config, b) for b in builds}
         self.run_id, self.started = worker.identity(config) or new_identity()
@@ -68,14 +71,17 @@ class BuildSession:
     def __enter__(self) -> Self:
         readers: list[Reader] = [
             log.Logs(self.config.rootpath),
-            manifest.Manifest(self.config.rootpath, self.run_id, self.started),
+            self._manifest(),
             self._terminal,
-            *self._readers,
         ]
+        if self._worker is not None:
+            readers.append(self._worker)
         for reader in readers:
             self.events.subscribe(reader)
         try:
             self._validate()
+            if self._worker is not None:
+                self._worker.wait_for_the_others(list(self.runs))
         except BaseException:
             self.journal.close()
             raise
@@ -87,8 +93,11 @@ class BuildSession:
         words = Words(self.config)
         self.config.pluginmanager.register(words)
         self._while_open.enter_context(words)
-        if not worker.is_worker(self.config):
+        if self._worker is None:
             self.config.pluginmanager.register(Summary(self.config.rootpath, self.run_id))
+        else:
+            for run in self.runs.values():
+                run.announce()
         for line in reaper.reap(journal.directory()):
             self.events.emit(Notice("", line))
         return self
@@ -161,6 +170,11 @@ class BuildSession:
             keep_on_failure=attaching.keeps(self.config),
             attached=attached,
         )
+
+    def _manifest(self) -> manifest.Manifest:
+        # When a worker is killed the controller tells what it has written.
+        at_once = self._worker is not None
+        return manifest.Manifest(self.config.rootpath, self.run_id, self.started, at_once=at_once)
 
     def _prune_cache(self) -> None:
         """Now, when nothing of it is in use by this run any more."""

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import events
-from harness.plugin.items import BUILD, may_ask_for_a_build
+from harness.model import LocalDemand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from harness.events import Event
 
@@ -31,6 +30,14 @@ EVENTS = "harness_events"
 """The channel that it gives a worker for them."""
 STOP = "harness_stop"
 """What it sends one that shall stop at once."""
+CAPACITY = "harness_capacity"
+"""Where a worker is given what this computer has for all workers' machines: memory and cores."""
+READY = "harness_ready"
+"""What a worker says that could begin."""
+BEGIN = "harness_begin"
+"""What the controller answers once all can."""
+REFUSAL = "harness_refusal"
+"""Where a worker's output has the sentences of its usage error."""
 
 _TAIL = 2048
 """Bytes of a build's output, and how often, in seconds."""
@@ -43,10 +50,16 @@ def packed(event: Event) -> tuple[str, dict[str, Any]]:
 
 
 class Feed:
-    """The controller's end of a worker's events, for one reader of them."""
+    """The controller's end of what a worker says: its events, for one reader of them.
 
-    def __init__(self, reader: Callable[[Event], None]) -> None:
+    ``ready`` is called, with the names of its builds, when the worker could begin.
+    """
+
+    def __init__(
+        self, reader: Callable[[Event], None], ready: Callable[[Sequence[str]], None]
+    ) -> None:
         self._reader = reader
+        self._ready = ready
         self._builds: set[str] = set()
 
     def __call__(self, message: tuple[str, dict[str, Any]] | None) -> None:
@@ -56,6 +69,9 @@ class Feed:
                 self._reader(events.BuildFinished(build, None))
             return
         name, values = message
+        if name == READY:
+            self._ready(values["builds"])
+            return
         event: Event = getattr(events, name)(**values)
         self._builds.add(event.build)
         self._reader(event)
@@ -77,33 +93,53 @@ def identity(config: pytest.Config) -> tuple[str, int] | None:
     return tuple(given) if given else None
 
 
+def tell_ready(config: pytest.Config, builds: Sequence[str] = ()) -> None:
+    """Say that nothing here keeps the other workers from beginning."""
+    if identity(config) is not None:
+        with contextlib.suppress(OSError):  # the controller is gone
+            config.workerinput[EVENTS].send((READY, {"builds": list(builds)}))  # type: ignore[attr-defined]  # xdist's
+
+
 def suffix(config: pytest.Config) -> str:
     """What tells a worker's files from those of the run's other workers."""
     return f"-{config.workerinput['workerid']}" if is_worker(config) else ""  # type: ignore[attr-defined]  # xdist's
 
 
-def share(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
-    """A worker's items: some of the builds, and some modules of tests that belong to none."""
-    parts = _parts(items)
-    order = sorted(set(parts.values()))
-    given: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]  # xdist's, in workers
-    number, count = int(given["workerid"].removeprefix("gw")), given["workercount"]
-    mine = set(order[number % count :: count])
-    return [item for item in items if parts[item] in mine]
+def number(config: pytest.Config) -> int:
+    """Which of the workers this is, from 0; without workers 0."""
+    given: dict[str, Any] = getattr(config, "workerinput", {})
+    return int(given.get("workerid", "gw0").removeprefix("gw")) % count(config)
 
 
-def _parts(items: list[pytest.Item]) -> dict[pytest.Item, tuple[bool, str]]:
-    """What must stay together; builds come first, so that they are dealt out evenly."""
-    builds = {item: item.stash.get(BUILD, None) for item in items}
-    whole = {item.path for item in items if not builds[item] and may_ask_for_a_build(item)}
-    first: dict[Path, str] = {}
-    for item in items:
-        if (name := builds[item]) and item.path in whole:
-            first.setdefault(item.path, name)
-    return {
-        item: (not name and item.path not in first, first.get(item.path, name or str(item.path)))
-        for item, name in builds.items()
-    }
+def capacity(config: pytest.Config) -> LocalDemand | None:
+    """What the controller has found that this computer can give, if there is one."""
+    given = getattr(config, "workerinput", {}).get(CAPACITY)
+    return LocalDemand(*given) if given else None
+
+
+class Refusals:
+    """Registered in a worker: tells the controller of a usage error, which xdist would swallow."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._output: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined]  # xdist's
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection(self) -> Generator[None, object, object]:
+        with self._told():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        with self._told():
+            return (yield)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except pytest.UsageError as error:
+            self._output[REFUSAL] = [str(sentence) for sentence in error.args]
+            raise
 
 
 class Worker:
@@ -123,6 +159,13 @@ class Worker:
         self._listening = threading.Lock()
         self._over = False
         self._closing = threading.Event()
+        self._config = session.config
+        self._begun = threading.Event()
+
+    def wait_for_the_others(self, builds: Sequence[str]) -> None:
+        """Begin when all workers could: a mistake in one's share must not cost any machine."""
+        tell_ready(self._config, builds)
+        self._begun.wait()  # a signal ends it: the controller's STOP is one
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -170,18 +213,20 @@ class Worker:
                 self._over = True
 
     def _hear(self, command: tuple[str, object]) -> None:
+        if command[0] == BEGIN:
+            self._begun.set()
         with self._listening:
             if command[0] == STOP and not self._over:
                 os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def connected(session: pytest.Session) -> Iterator[list[Worker]]:
-    """While a session's builds run: its readers of events, if it is a worker's."""
+def connected(session: pytest.Session) -> Iterator[Worker | None]:
+    """While a session's builds run: what connects it with the controller, if it is a worker's."""
     if not is_worker(session.config):
-        yield []
+        yield None
         return
     worker = Worker(session)
     session.config.pluginmanager.register(worker)
     with worker.listening():
-        yield [worker]
+        yield worker

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from harness.events import (
+    BuildExpected,
     BuildFinished,
-    BuildStarted,
     CallFinished,
     Event,
     MachineKept,
@@ -25,10 +25,13 @@ from harness.events import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 VERSION = 1
 PATH = "reports/manifest.json"
+CUT_SHORT = "cut short: no image was taken"
+"""The reason of a build that is not over."""
 PAUSE = 0.5
 """Seconds between two writings, while there is more to come."""
 SHARE = 20
@@ -41,11 +44,15 @@ class Manifest:
     Several processes may write the builds of one run: each leaves those of the others.
     """
 
-    def __init__(self, root: Path, run_id: str, started: int) -> None:
-        """``started``: when the run did, in seconds since 1970."""
+    def __init__(self, root: Path, run_id: str, started: int, *, at_once: bool = False) -> None:
+        """``started``: when the run did, in seconds since 1970.
+
+        ``at_once``: what matters when we are killed is written without delay.
+        """
         self._path = root / PATH
         self._root = root
         self._run_id = run_id
+        self._at_once = at_once
         self._started = datetime.fromtimestamp(started, UTC).isoformat()
         self._builds: dict[str, dict[str, Any]] = {}
         self._unfinished: set[str] = set()
@@ -55,14 +62,15 @@ class Manifest:
         if not self._note(event):
             return
         began = time.monotonic()
-        if not self._unfinished or began >= self._next_write:
+        urgent = not self._unfinished or (self._at_once and _matters(event))
+        if urgent or began >= self._next_write:
             self._write()
             took = time.monotonic() - began
             self._next_write = began + took + max(PAUSE, SHARE * took)
 
     def _note(self, event: Event) -> bool:
         """Whether there is something new to write."""
-        if isinstance(event, BuildStarted):
+        if isinstance(event, BuildExpected):
             self._builds[event.build] = self._entry(event)
             self._unfinished.add(event.build)
             return True
@@ -89,7 +97,7 @@ class Manifest:
             return False
         return True
 
-    def _entry(self, event: BuildStarted) -> dict[str, Any]:
+    def _entry(self, event: BuildExpected) -> dict[str, Any]:
         file = os.path.relpath(event.file, self._root)
         return {
             "build": event.build,
@@ -101,33 +109,69 @@ class Manifest:
             "calls": [],
             "tests": [],
             "image": None,
-            "reason": "cut short: no image was taken",
+            "reason": CUT_SHORT,
         }
 
     def _write(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._path.with_name(".manifest.lock")):
+        with _lock(self._root):
             builds = {entry["build"]: entry for entry in read(self._root, self._run_id)}
-            document = {
-                "version": VERSION,
-                "run": self._run_id,
-                "started": self._started,
-                "written": datetime.now(UTC).isoformat(timespec="seconds"),
-                "builds": list({**builds, **self._builds}.values()),
-            }
-            partial = self._path.with_suffix(".json.partial")
-            partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-            partial.replace(self._path)
+            _replace(
+                self._root,
+                {
+                    "version": VERSION,
+                    "run": self._run_id,
+                    "started": self._started,
+                    "written": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "builds": list({**builds, **self._builds}.values()),
+                },
+            )
+
+
+def give_up(root: Path, run_id: str, builds: Collection[str], reason: str) -> None:
+    """Say why these builds of a run, as far as they were not over, never will be."""
+    if not builds:
+        return
+    with _lock(root):
+        document = _document(root)
+        if document.get("run") != run_id:
+            return
+        for entry in document["builds"]:
+            if entry["build"] in builds and entry["reason"] == CUT_SHORT:
+                entry["reason"] = reason
+        _replace(root, document)
 
 
 def read(root: Path, run_id: str) -> list[dict[str, Any]]:
     """The entries of a run's builds, as far as the manifest below ``root`` is that run's."""
-    try:
-        document = json.loads((root / PATH).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or somebody else's file
-        return []
+    document = _document(root)
     entries: list[dict[str, Any]] = document["builds"] if document.get("run") == run_id else []
     return entries
+
+
+def _document(root: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads((root / PATH).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or somebody else's file
+        return {}
+    return document
+
+
+def _replace(root: Path, document: dict[str, Any]) -> None:
+    path = root / PATH
+    partial = path.with_suffix(".json.partial")
+    partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _lock(root: Path) -> FileLock:
+    return FileLock((root / PATH).with_name(".manifest.lock"))
+
+
+def _matters(event: Event) -> bool:
+    """Whether an event tells that a build is there, that it was tested, or how it ended."""
+    tested = isinstance(event, StageFinished) and event.stage == "test"
+    return tested or isinstance(event, BuildExpected | BuildFinished)
 
 
 def _call(event: CallFinished) -> dict[str, Any]:

@@ -57,6 +57,24 @@ def test_the_option_bounds_builds_of_any_kind(project: Project, builds: int) -> 
     assert most_at_once(project) == builds
 
 
+@pytest.mark.parametrize(("builds", "workers"), [(1, 2), (2, 3), (3, 2)])
+def test_the_option_bounds_what_all_workers_do(project: Project, builds: int, workers: int) -> None:
+    write(project, "*(source(n, boot=0.3) for n in 'abcdef')")
+    assert project.run(f"--parallel-builds={builds}", "-n", str(workers)).ret == 0
+    assert [bool(e["image"]) for e in project.manifest().values()] == [True] * 6
+    assert most_at_once(project) <= builds
+
+
+def test_workers_share_this_computer(project: Project) -> None:
+    """Of machines too large for a worker's part no two run at once; elsewhere others go on."""
+    write(project, "*(source(n, HUGE, boot=0.5) for n in 'abc'), source('z')")
+    assert project.run("-n", "3").ret == 0
+    assert len(project.manifest()) == 4
+    here = [line for line in project.diary() if "web.z" not in line]
+    (project.path / "diary.txt").write_text("\n".join(here))
+    assert most_at_once(project) == 1
+
+
 def test_machines_elsewhere_are_not_bounded(project: Project) -> None:
     write(project, "*(source(n, boot=0.5) for n in 'abcde')")
     result = project.run()

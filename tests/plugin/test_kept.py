@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -19,6 +21,16 @@ def web(machine): {function}
 
 def test_a(web): assert {test}
 def test_b(web): pass
+"""
+CONNECTS_SLOWLY = """
+import pathlib
+from harness.testing import FakeSource
+
+def connect(self, instance, context):
+    (pathlib.Path(__file__).parent / "diary.txt").write_text("waits")
+    context.cancel.sleep(60)
+
+FakeSource.connect = connect
 """
 STAYS = ["boot", "connect", "keep", "hung up"]
 GOES = ["boot", "connect", "hung up", "destroy"]
@@ -146,6 +158,47 @@ def test_an_attached_machine_that_fails_goes_where_that_is_asked_for(project: Pr
     project.run("--attach", "web.fake", "--on-error=cleanup")
     assert happened(project) == ["attach", "connect", "hung up", "destroy"]
     assert kept.find() == []
+
+
+@pytest.mark.parametrize("options", [[], ["--on-error=keep"]], ids=str)
+def test_an_attached_machine_of_which_no_image_was_taken_is_kept_again(
+    project: Project, options: list[str]
+) -> None:
+    write(project, test="False")
+    project.run("--on-error=keep", "--only", "web.fake")
+    happened(project)
+    result = project.run("--attach", "web.fake", "test_builds.py::test_b[fake]", *options)
+    assert result.ret == 0
+    assert happened(project) == ["attach", "connect", "keep", "hung up"]
+    result.stdout.fnmatch_lines(["web.fake  kept: harness remove web.fake removes it"])
+    assert [k.build for k in kept.find()] == ["web.fake"]
+    assert not list(journal.directory().glob("*"))
+
+
+@pytest.mark.parametrize("during", ["connect", "provision", "test"])
+def test_an_attached_machine_is_kept_again_when_its_run_is_stopped(
+    project: Project, during: str
+) -> None:
+    write(project, test="False")
+    project.run("--on-error=keep", "--only", "web.fake")
+    happened(project)
+    write(
+        project,
+        function="note('waits'); machine.pause(60)" if during == "provision" else "pass",
+        test="note('waits') or time.sleep(60)" if during == "test" else "True",
+    )
+    if during == "connect":
+        (project.path / "conftest.py").write_text(CONNECTS_SLOWLY)
+    process = project.start("--attach", "web.fake")
+    diary = project.path / "diary.txt"
+    project.wait(process, lambda: diary.exists() and "waits" in diary.read_text())
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "destroy" not in diary.read_text(), output
+    assert "web.fake  kept: harness login web.fake" in output
+    assert [k.build for k in kept.find()] == ["web.fake"]
+    assert not list(journal.directory().glob("*"))
 
 
 def test_what_cannot_be_attached_is_told_before_anything_happens(project: Project) -> None:

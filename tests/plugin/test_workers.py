@@ -117,9 +117,38 @@ def test_a_worker_that_dies_is_not_replaced_and_all_that_it_leaves_undone_fails(
     )
     assert "replacing crashed worker" not in result.stdout.str()
     assert images(project) == {"db.fake": True, "db.two": False, "web.fake": True}
+    result.stdout.fnmatch_lines(["db.two  no image: worker gw1 died before this build was over"])
     result.stdout.fnmatch_lines(["left by a killed run, removed: instance fake-* of db.two, *"])
     assert not list(journal.directory().glob("*"))
     assert count(project, "boot") == Counter(NAMES)
+
+
+def test_builds_of_a_worker_that_died_are_told(project: Project) -> None:
+    """One that was tested already and one at its tests; the other worker's goes on."""
+    project.write(
+        """
+def wait_for(line):
+    while line not in (pathlib.Path(__file__).parent / "diary.txt").read_text():
+        time.sleep(0.05)
+
+@harness.build(*(FakeSource(name=n, diary=DIARY) for n in "abc"))
+def web(machine):
+    if machine.only("c"):
+        wait_for("web.a capture")
+
+def test_x(web):
+    if web.backend.hostname == "web.c":
+        os.kill(os.getpid(), 9)
+"""
+    )
+    result = project.run("-n", "2")
+    assert result.ret == 1
+    manifest = project.manifest()
+    assert sorted(manifest) == ["web.a", "web.b", "web.c"]
+    assert [t["outcome"] for t in manifest["web.a"]["tests"]] == ["passed"]
+    assert manifest["web.b"]["image"]
+    assert manifest["web.c"]["reason"] == "worker gw0 died before this build was over"
+    result.stdout.fnmatch_lines(["web.c  no image: worker gw0 died before this build was over"])
 
 
 @pytest.mark.parametrize("later", ["gw0", "gw1"])
@@ -204,6 +233,51 @@ def test_notices_reach_the_terminal(project: Project) -> None:
     assert result.ret == 0
     result.stdout.fnmatch_lines(["left by a killed run, removed: instance fake-* of web.fake, *"])
     assert result.stdout.str().count("left by a killed run") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--only", "nope"], "--only=nope: there is no such build"),
+        (["--attach", "db.two"], "--attach=db.two: no machine of that build was kept here"),
+        (["no_such_file.py", "."], "file or directory not found: no_such_file.py"),
+    ],
+    ids=str,
+)
+def test_a_usage_error_of_workers_is_told_once(
+    project: Project, options: list[str], sentence: str
+) -> None:
+    write(project)
+    result = project.run("-n", "2", *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.stderr.str().count(f"ERROR: {sentence}") == 1
+    assert not (project.path / "diary.txt").exists()
+    assert not (project.path / "reports" / "manifest.json").exists()
+
+
+def test_what_one_worker_refuses_keeps_all_from_building(project: Project) -> None:
+    """Mistakes of both workers are told, and the third build, which has none, is not begun."""
+    project.write(
+        """
+@harness.build(
+    harness.Qemu(name="a", base="/nonexistent.qcow2"),
+    harness.Qemu(name="b", base="/missing.qcow2"),
+    FakeSource(name="q", diary=DIARY),
+)
+def web(machine): pass
+
+def test_x(web): pass
+"""
+    )
+    for workers in ("2", "3", "4"):
+        result = project.run("-n", workers)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert result.stderr.str().count("ERROR: web.a: ") == 1
+        assert result.stderr.str().count("ERROR: web.b: ") == 1
+        result.assert_outcomes()
+        assert not (project.path / "diary.txt").exists()
+        assert not (project.path / "reports" / "manifest.json").exists()
+    assert not list(journal.directory().glob("*"))
 
 
 def test_without_builds_everything_is_left_to_xdist(project: Project) -> None:

@@ -1,8 +1,9 @@
 """The provisioning calls of a build as a chain, so that a machine that had some need not again.
 
-Each call has a key: a hash of the key before it, of the call and its arguments, and of what is in
-the local files that it uses. A call whose key is known is answered from the record. From the first
-that is new or changed on no key is known any more, and everything runs.
+Each call has a key: a hash of the key before it and what was answered, of the call and its
+arguments, and of what is in the local files that it uses. A call whose key is known is answered
+from the record. From the first that is new or changed on no key is known any more, and everything
+runs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from harness.model import CommandResult
 from harness.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from harness.transfer import Streamer
 
@@ -63,7 +64,7 @@ class Call:
 
     key: str
     before: str
-    """The key of the call before it; empty: it is the first."""
+    """What `after` is of the call before it; empty: it is the first."""
     method: str
     arguments: Mapping[str, str]
     files: Mapping[str, str]
@@ -71,8 +72,18 @@ class Call:
     """When it ended, in seconds since 1970."""
     answer: Mapping[str, Any]
 
+    @property
+    def after(self) -> str:
+        """A hash of all that was done and answered so far, which names the machine then."""
+        return _hash([self.key, self.answer])
+
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+
+def by_key(calls: Iterable[Call]) -> dict[str, Call]:
+    """Of two machines that had the same call, the later one's: what it answered may differ."""
+    return {call.key: call for call in sorted(calls, key=lambda call: call.at)}
 
 
 class Unknown(CommandResult):
@@ -130,8 +141,8 @@ class Chain:
         self.ran: Callable[[Call, float], None] = lambda _call, _seconds: None
 
     @property
-    def last_key(self) -> str:
-        return self.calls[-1].key if self.calls else ""
+    def last(self) -> str:
+        return self.calls[-1].after if self.calls else ""
 
     @property
     def has_machine(self) -> bool:
@@ -160,7 +171,7 @@ class Chain:
             self.close(step.unkept)
         if threading.get_ident() != self._thread:
             self.close("calls from two threads")
-        key = step.key(self.last_key)
+        key = step.key(self.last)
         if not self.closed and key in self._known:
             tell(None)
             return self._replay(self._known[key], run)
@@ -175,7 +186,7 @@ class Chain:
 
     def call_here(self, step: Step, run: Callable[[], Any]) -> Any:
         """Run a call on this computer, once in a run though the function begins anew."""
-        key = step.key(self.last_key)
+        key = step.key(self.last)
         before, self._here = self._here[:1], self._here[1:]
         if before and before[0][0] == key:
             result = before[0][1]
@@ -221,7 +232,7 @@ class Chain:
 
     def _new(self, step: Step, key: str, answer: Mapping[str, Any]) -> Call:
         facts = (step.method, step.arguments, step.files)
-        return Call(key, self.last_key, *facts, time.time(), answer)
+        return Call(key, self.last, *facts, time.time(), answer)
 
     def _fetched(self) -> bytes | None:
         return self._recorder.data if self._recorder is not None else b""
@@ -231,12 +242,12 @@ class Chain:
         if self._reasons is None or self.closed:
             return self.closed
         if key in self._reasons:
-            return "no checkpoint behind it"
+            return "no checkpoint behind it, or too old"
         if not self._reasons:
             return "nothing is saved yet"
-        if self.last_key and self.last_key not in self._reasons:
+        if self.last and all(call.after != self.last for call in self._reasons.values()):
             return "after what is new"
-        others = [call for call in self._reasons.values() if call.before == self.last_key]
+        others = [call for call in self._reasons.values() if call.before == self.last]
         same = [call for call in others if call.method == step.method]
         if not same:
             return "new"
@@ -290,7 +301,8 @@ def _content(folder: Path, name: Any) -> Iterator[tuple[str, str]]:
     root = folder / name
     found = [root, *sorted(_below(root))] if root.is_dir() else [root]
     for path in found:
-        yield os.path.relpath(path, folder), _hash(_state(path))
+        # A link that is named itself is followed, as in copying; those in a folder are copied.
+        yield os.path.relpath(path, folder), _hash(_state(path.resolve() if path == root else path))
 
 
 def _below(root: Path) -> Iterator[Path]:

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness import kept, said
-from harness.chain import Call, Chain, OutOfStepError
+from harness.chain import Call, Chain, OutOfStepError, by_key
 from harness.errors import SourceError
 from harness.events import MachineLaunched, Notice
 from harness.machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.kept import Kept
     from harness.sources.base import Checkpoints, Connection, Context, Instance, Source
@@ -74,7 +74,8 @@ class Record:
     def give_up(self, why: str) -> None:
         """Begin with a machine that has had no call."""
         self._tell(f"once more, without a checkpoint: {why}")
-        self._start = Start()
+        found = self._start or Start()
+        self._start = Start(known=found.known, rehearsal=found.rehearsal)
 
     def launch(self, function: Function) -> Instance:
         """The machine to begin with.
@@ -93,7 +94,7 @@ class Record:
         if self._saved is None or not self._start.calls:
             return self._source.launch(self._context)
         try:
-            return self._saved.resume(self._start.calls[-1].key)
+            return self._saved.resume(self._start.calls[-1].after)
         except SourceError as error:
             raise OutOfStepError(str(error)) from error
 
@@ -142,26 +143,31 @@ class Record:
         self._context.events.emit(Notice(self._context.build, text))
 
 
-def by_key(calls: Iterable[Call]) -> dict[str, Call]:
-    return {call.key: call for call in calls}
+def _read(saved: Checkpoints) -> Iterator[Sequence[Call]]:
+    """What is on record, without what somebody has damaged."""
+    for calls in saved.calls():
+        with contextlib.suppress(TypeError):
+            if known := [Call(**call) for call in calls]:
+                yield known
 
 
 def find(saved: Checkpoints, source: Source, context: Context, function: Function) -> Start:
     """The deepest checkpoint on the way that a build function goes."""
     oldest = time.time() - context.checkpoint_age
-    ways = [[Call(**call) for call in calls] for calls in saved.calls()]
+    ways = list(_read(saved))
     young = [calls for calls in ways if calls[0].at >= oldest]
+    reasons = by_key(call for calls in ways for call in calls)
     known = by_key(call for calls in young for call in calls)
     if not known:
-        return Start(known=known)
+        return Start(known=reasons)
     chain = Chain(known, had=math.inf)
     # Whatever else goes wrong will go wrong on the machine too. And it says all once more.
     with contextlib.suppress(OutOfStepError, Exception), said.to(lambda _: None):
         function(Machine(source, context, chain))
     context.cancel.check()
-    ends = {calls[-1].key for calls in young}
-    depth = max((n for n, call in enumerate(chain.calls, 1) if call.key in ends), default=0)
-    return Start(chain.calls[:depth], known, chain)
+    ends = {calls[-1].after for calls in young}
+    depth = max((n for n, call in enumerate(chain.calls, 1) if call.after in ends), default=0)
+    return Start(chain.calls[:depth], reasons, chain)
 
 
 class Saver:
@@ -196,7 +202,7 @@ class Saver:
         calls = [call.as_dict() for call in self._chain.calls]
         try:
             with self._context.stopwatch.stage("save"):
-                self._saved.save(*self._machine, calls)
+                self._saved.save(*self._machine, self._chain.last, calls)
         except SourceError as error:
             self._chain.close("no checkpoint could be made before")
             self._context.events.emit(Notice(self._context.build, f"no checkpoint: {error}"))

@@ -104,7 +104,7 @@ def forget(kept: Kept) -> None:
 
 def find(build: str | None = None, root: Path | None = None) -> list[Kept]:
     """The kept machines, of one build and of one project if they are named; the newest first."""
-    found = [_read(path) for path in directory().glob(f"*/{FILE}")]
+    found = [kept for path in directory().glob(f"*/{FILE}") if (kept := _read(path))]
     wanted = [
         kept
         for kept in found
@@ -113,7 +113,11 @@ def find(build: str | None = None, root: Path | None = None) -> list[Kept]:
     return sorted(wanted, key=lambda kept: kept.since, reverse=True)
 
 
-def _read(path: Path) -> Kept:
-    values = json.loads(path.read_text(encoding="utf-8"))
-    resources = [Resource(**resource) for resource in values.pop("resources")]
-    return Kept(**values, resources=resources)
+def _read(path: Path) -> Kept | None:
+    """None: somebody has damaged it."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        resources = [Resource(**resource) for resource in values.pop("resources")]
+        return Kept(**values, resources=resources)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None

@@ -156,11 +156,16 @@ class FakeCheckpoints:
         return self.source._instance(self.context)  # noqa: SLF001 - see above
 
     def save(
-        self, instance: Instance, connection: Connection, calls: Sequence[Mapping[str, Any]]
+        self,
+        instance: Instance,
+        connection: Connection,
+        key: str,
+        calls: Sequence[Mapping[str, Any]],
     ) -> None:
         del instance, connection
         self.source._stage("save", self.context)  # noqa: SLF001 - see above
-        path = self.directory / f"{calls[-1]['key']}.json"
+        path = self.directory / f"{key}.json"
+        path.unlink(missing_ok=True)
 
         def write(partial: Path) -> None:
             partial.write_text(json.dumps(calls))

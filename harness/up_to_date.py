@@ -17,7 +17,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from harness import cache, said
-from harness.chain import Call, Chain, OutOfStepError
+from harness.chain import Call, Chain, OutOfStepError, by_key
 from harness.machine import Machine
 from harness.model import Image
 
@@ -37,25 +37,25 @@ class Made:
     calls: Sequence[Call]
 
 
-def input_hash(source: Source, context: Context, last_key: str) -> str:
+def input_hash(source: Source, context: Context, calls: Sequence[Call]) -> str:
     """The hash of all that decides what a build's image is.
 
     Args:
         source: the build's.
         context: the build's.
-        last_key: of the chain of its calls.
+        calls: those that provision its machine; what they answer does not count.
     """
     options = {**source.options(), **source.facts(context)}
     version = metadata.version("pytest-image-harness")
-    parts = [context.build, source.type, options, last_key, context.code_digest, version]
+    steps = [[call.method, call.arguments, call.files] for call in calls]
+    parts = [context.build, source.type, options, steps, context.code_digest, version]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def tell_inputs(source: Source, context: Context, calls: Sequence[Call] | None) -> None:
     """Let the build's context know the hash, unless its calls do not tell what was done."""
     if calls is not None:
-        last_key = calls[-1].key if calls else ""
-        context.notes["input_hash"] = input_hash(source, context, last_key)
+        context.notes["input_hash"] = input_hash(source, context, calls)
 
 
 def note(made: str, image: Image, calls: Sequence[Call] | None) -> None:
@@ -78,7 +78,7 @@ def find(source: Source, context: Context, function: Callable[[Machine], None]) 
     call answers cannot be told to be up to date.
     """
     known = dict(_noted())
-    calls = {call.key: call for made in known.values() for call in made.calls}
+    calls = by_key(call for made in known.values() for call in made.calls)
     chain = Chain(calls, had=math.inf, dry=True)
     finished = False
     with contextlib.suppress(OutOfStepError, Exception), said.to(lambda _: None):
@@ -87,7 +87,7 @@ def find(source: Source, context: Context, function: Callable[[Machine], None]) 
     context.cancel.check()
     if not finished:
         return None
-    wanted = input_hash(source, context, chain.last_key)
+    wanted = input_hash(source, context, chain.calls)
     made = known.get(wanted)
     if made and made.at < time.time() - context.image_age:
         made = None
@@ -101,6 +101,7 @@ def directory() -> Path:
 
 def _noted() -> Iterator[tuple[str, Made]]:
     for path in directory().glob("*.json"):
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        calls = [Call(**call) for call in facts["calls"]]
-        yield path.stem, Made(Image.from_dict(facts["image"]), facts["at"], calls)
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # it is damaged
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            calls = [Call(**call) for call in facts["calls"]]
+            yield path.stem, Made(Image.from_dict(facts["image"]), facts["at"], calls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import threading
@@ -13,8 +14,7 @@ import pytest
 
 from harness import fetched
 from harness.calls import provisioning
-from harness.chain import Call, Chain, OutOfStepError
-from harness.checkpoints import by_key
+from harness.chain import Call, Chain, OutOfStepError, by_key
 from harness.events import CallFinished, Dispatcher
 from harness.model import CommandResult
 from harness.secret import Secret
@@ -197,6 +197,29 @@ def test_what_is_in_files_counts(tmp_path: Path) -> None:
     for number in range(9):
         (folder / f"new-{number}").touch()
     assert why() == "site/new-0, site/new-1, site/new-2 and 6 more changed"
+
+
+def test_a_named_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("one")
+    (tmp_path / "link").symlink_to("real")
+    one = first(tmp_path)
+    one.use("link")
+    (tmp_path / "real").write_text("two")
+    two = again(one)
+    two.use("link")
+    assert two.reasons == ["link changed"]
+
+
+def test_another_answer_is_another_machine(tmp_path: Path) -> None:
+    """What follows a call is not known from a machine on which the call answered otherwise."""
+    one, two = first(tmp_path), first(tmp_path)
+    one.get("a")
+    two.get("a")
+    assert one.chain.last == two.chain.last
+    one.do("b")
+    two.chain.calls[-1] = dataclasses.replace(two.chain.calls[-1], answer={})
+    two.do("b")
+    assert [c.key for c in one.chain.calls] != [c.key for c in two.chain.calls]
 
 
 def test_what_is_not_to_be_kept_ends_the_record(tmp_path: Path) -> None:

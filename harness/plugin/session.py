@@ -154,7 +154,7 @@ class BuildSession:
             events=self.events,
             cold=self.config.getoption("cold"),
             image_age=options.image_age(self.config),
-            code_digest=imports.digest(_modules(build), self.config.rootpath),
+            code_digest=_code_digest(build, self.config.rootpath),
             checkpoint_age=options.checkpoint_age(self.config),
             known_names=self._known_names,
         )
@@ -197,6 +197,12 @@ class BuildSession:
                 problems.append(self.events.masker.text(f"{run.name}: {error}"))
         if problems:
             raise pytest.UsageError(*problems)
+
+
+def _code_digest(build: CollectedBuild, root: Path) -> str:
+    """Of its own code and that of its tests, and of what its decorator was given."""
+    given = (build.definition.seal, build.definition.sudo, build.definition.untested)
+    return f"{imports.digest(_modules(build), root)} {given!r}"
 
 
 def _modules(build: CollectedBuild) -> list[Path]:

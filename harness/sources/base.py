@@ -188,16 +188,20 @@ class Checkpoints(Protocol):
         """Start a machine where another was saved.
 
         Args:
-            key: of its last call.
+            key: as it was saved.
 
         Raises:
             SourceError: it does not run, and has been thrown away.
         """
 
     def save(
-        self, instance: Instance, connection: Connection, calls: Sequence[Mapping[str, Any]]
+        self,
+        instance: Instance,
+        connection: Connection,
+        key: str,
+        calls: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Save a machine that runs, and then runs on.
+        """Save a machine that runs, and then runs on; in the place of one that is too old.
 
         Raises:
             SourceError: it cannot be saved, but runs on.

@@ -98,8 +98,8 @@ def test_calls_behind_the_deepest_checkpoint_run_again(project: Project) -> None
     happened, calls, _ = run(project, CALLS.replace("two", "2"), long=99)
     assert happened == ["boot", "save", "capture"]
     assert calls == [
-        "shell one: not cached: no checkpoint behind it",
-        "put page: not cached: no checkpoint behind it",
+        "shell one: not cached: no checkpoint behind it, or too old",
+        "put page: not cached: no checkpoint behind it, or too old",
         "shell 2: not cached: commands changed",
     ]
 
@@ -137,7 +137,8 @@ def test_a_checkpoint_has_its_day(project: Project) -> None:
         path.write_text(json.dumps(calls))
     happened, calls, _ = run(project)
     assert happened == ["boot", "save", "save", "save", "capture"]
-    assert calls[0] == "shell one: not cached: nothing is saved yet"
+    assert calls[0] == "shell one: not cached: no checkpoint behind it, or too old"
+    assert run(project)[0] == ["resume", "capture"], "it was replaced"
 
 
 def test_the_project_says_how_long_that_is(project: Project) -> None:
@@ -209,6 +210,13 @@ def test_a_fetched_file_comes_from_the_record(project: Project) -> None:
     project.write(BUILDS.format(function=calls, test=True, long=0))
     # Without a machine there is nothing to fetch: that is for tests on real ones.
     assert project.run().ret == 1
+
+
+def test_a_damaged_record_is_no_record(project: Project) -> None:
+    run(project)
+    for path in (cache.directory() / "fake-checkpoints").glob("*.json"):
+        path.write_text('[{"key": "none"}]')
+    assert run(project)[0] == ["boot", "save", "save", "save", "capture"]
 
 
 def test_workers_share_them(project: Project) -> None:

@@ -129,6 +129,31 @@ def test_what_is_not_told_by_its_calls_is_always_built(project: Project, call: s
     assert built(project)
 
 
+def test_an_answer_that_changed_once_does_not_matter_for_ever(project: Project) -> None:
+    counting = "machine.shell('a' + machine.run('what is it').stdout)"
+    for answer in ("one", "two", "three"):
+        write(project, counting, option=f', answers={{"what is it": (0, "{answer}", "")}}')
+        assert built(project)
+        assert not built(project)
+
+
+def test_what_the_decorator_is_given_counts(project: Project) -> None:
+    builds = BUILDS.replace('["checks.py"]', '["checks.py"], seal=harness.Seal(also=[ALSO])')
+    for also in ("true", "false"):
+        project.pytester._monkeypatch.setenv("ALSO", also)
+        text = builds.format(option="", function="pass")
+        project.write(f"ALSO = os.environ['ALSO']\n{text}")
+        assert built(project)
+        assert not built(project)
+
+
+def test_a_damaged_note_is_no_note(project: Project) -> None:
+    assert built(project)
+    for path in up_to_date.directory().glob("*.json"):
+        path.write_text("{")
+    assert built(project)
+
+
 def test_an_image_has_its_day(project: Project) -> None:
     assert built(project)
     for path in up_to_date.directory().glob("*.json"):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.sources.qemu.media import Disc
 
 
-SAVED_AS = 2
+SAVED_AS = 3
 """The way in which machines are saved; what was saved in another is of no use."""
 
 

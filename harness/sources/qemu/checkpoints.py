@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness import cache
+from harness import cache, pins
 from harness.errors import CommandError, ConnectError, DisconnectedError, SourceError
 from harness.sources.qemu import workshop
 from harness.sources.qemu.saved import State
@@ -42,7 +42,8 @@ class Checkpoints:
 
     def calls(self) -> Iterator[Sequence[Mapping[str, Any]]]:
         for path in directory().glob(f"{self.wakening.digest}-*/{_CALLS}"):
-            with contextlib.suppress(FileNotFoundError):  # another run has just removed it
+            # Another run has just removed it, or somebody has damaged it.
+            with contextlib.suppress(FileNotFoundError, ValueError):
                 yield json.loads(path.read_text(encoding="utf-8"))
 
     def resume(self, key: str) -> Instance:
@@ -56,11 +57,17 @@ class Checkpoints:
         return vm
 
     def save(
-        self, instance: Instance, connection: Commands, calls: Sequence[Mapping[str, Any]]
+        self,
+        instance: Instance,
+        connection: Commands,
+        key: str,
+        calls: Sequence[Mapping[str, Any]],
     ) -> None:
         assert isinstance(instance, VirtualMachine)
         vm = instance
-        state = self._state(calls[-1]["key"])
+        state = self._state(key)
+        if state.directory.exists() and self._is_too_old(state):
+            pins.discard(state.directory)
 
         def write(partial: Path) -> None:
             with workshop.beside(partial, self.wakening.context) as work:
@@ -82,6 +89,12 @@ class Checkpoints:
         finally:
             context.pins.release(state.directory)  # this machine does not need it
         self._set_clock(connection)
+
+    def _is_too_old(self, state: State) -> bool:
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            calls = json.loads((state.directory / _CALLS).read_text(encoding="utf-8"))
+            return bool(calls[0]["at"] < time.time() - self.wakening.context.checkpoint_age)
+        return True  # it is damaged
 
     def _set_clock(self, connection: Commands) -> None:
         """The guest's stood still with it."""

@@ -165,7 +165,7 @@ class Wakening:
         """
         try:
             return self._resume(vm, state)
-        except (SourceError, CommandError, OSError) as error:
+        except (SourceError, CommandError, OSError, ValueError, LookupError, TypeError) as error:
             vm.kill()
             vm.disk.unlink(missing_ok=True)
             self.context.pins.release(state.directory)

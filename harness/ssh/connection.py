@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness import remote_shell
+from harness import remote_kill, remote_shell
 from harness.errors import (
     CancelledError,
     CommandError,
@@ -384,7 +384,7 @@ class Connection:
             process.identify(check)
             if process.pid is None or not self._sessions.active:
                 return
-            script = remote_shell.kill_script(process.pid, spare=spare)
+            script = remote_kill.kill_script(process.pid, spare=spare)
             # Its lines are short enough for a terminal's, without which sudo may refuse.
             pty = self._sessions.endpoint.pty
             killer = self._process("kill", script, b"", KILL_TIMEOUT, pty=pty)

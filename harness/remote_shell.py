@@ -61,9 +61,12 @@ _TERMINAL_READER = (
 # To start a program is what takes time, on an emulated machine most of all. So a query has a fork
 # of this shell, which becomes the program; all else a session of its own (setsid, which becomes
 # sh). And what was printed is read by this shell itself, if it is short: the place behind the last
-# write tells how long it is, and of a NUL, which no variable holds, nothing would be left. What
-# can wait is done after the answer. No `&`: a shell without job control makes background commands
-# deaf to SIGINT. The parentheses keep this shell's own "Killed" out of the command's stderr.
+# write tells how long it is, and of a NUL, which no variable holds, nothing would be left. Then
+# the answer is written at once: of two writes sshd holds back the second until the first has
+# arrived. What can wait is done after it.
+#
+# No `&`: a shell without job control makes background commands deaf to SIGINT. The parentheses keep
+# this shell's own "Killed" out of the command's stderr.
 _LOOP = """
 exec 2>/dev/null
 trap 'rm -rf "$dir"' EXIT
@@ -74,14 +77,15 @@ command -v setsid >/dev/null && setsid=setsid || setsid=
 newline='
 '
 count=0
-print() {
+load() {
   text= size=0
+  [ -s "$1" ] || return 0
   read -r line size <"/proc/self/fdinfo/$2"
   if [ "$size" -gt 0 ] && [ "$size" -lt @short ]; then
     while IFS= read -r line; do text=$text$line$newline; done <"$1"
     text=$text$line
   fi
-  if [ "${#text}" = "$size" ]; then printf %s "$text"; else cat "$1"; fi
+  [ "${#text}" = "$size" ]
 }
 while read -r end how; do
   text=
@@ -93,9 +97,10 @@ while read -r end how; do
     *) (exec </dev/null >&3 2>&4 3>&- 4>&-; eval "$how $text") ;;
   esac
   status=$?
-  [ -s "$out" ] && print "$out" 3
-  if [ -s "$err" ]; then echo "$end"; print "$err" 4; echo "$end $status"
-  else echo "$end$newline$end $status"; fi
+  load "$out" 3 || { cat "$out"; text=; }
+  answer=$text$end$newline
+  load "$err" 4 || { printf %s "$answer"; cat "$err"; text= answer=; }
+  printf '%s\n' "$answer$text$end $status"
   [ -s "$out" ] && true >"$out"
   [ -s "$err" ] && true >"$err"
   [ $((count % 64)) = 0 ] && rm -f "$dir"/*

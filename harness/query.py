@@ -20,7 +20,7 @@ _PROGRAMS = (
 _WORDS = r"""(?: +(?:[A-Za-z0-9_@%+=:,./-]|'[ -&(-~]*'|"[ #%-\[\]^_a-~]*")+)*"""
 
 _PROGRAM = re.compile(_PROGRAMS + _WORDS)
-_QUERY = re.compile(rf"(?:{_BUILTINS}|{_PROGRAMS}){_WORDS}(?: \| {_PROGRAMS}{_WORDS})*")
+_QUERY = re.compile(rf"(?:{_BUILTINS}|{_PROGRAMS}){_WORDS}(?: 2>&1)?(?: \| {_PROGRAMS}{_WORDS})*")
 
 NONE = "sh"
 

@@ -23,6 +23,8 @@ _PROGRAM = re.compile(_PROGRAMS + _WORDS)
 _QUERY = re.compile(rf"(?:{_BUILTINS}|{_PROGRAMS}){_WORDS}(?: 2>&1)?(?: \| {_PROGRAMS}{_WORDS})*")
 
 NONE = "sh"
+FORK = ""
+"""How a script of ours is run, which is no query but needs no more than a subshell either."""
 
 
 def way(command: str) -> str:

@@ -237,6 +237,7 @@ class RemoteShell:
         cancelled: Callable[[], bool],
         *,
         text: str | None = None,
+        how: str | None = None,
     ) -> CommandResult:
         """Run one command.
 
@@ -245,6 +246,7 @@ class RemoteShell:
             timeout: seconds until it is killed; None: never.
             cancelled: true when the run is being stopped.
             text: what is run, if that is not the command itself.
+            how: as `query.way` says; default: what it says of the text.
 
         Raises:
             CommandTimeoutError: the timeout has passed; the command was killed.
@@ -254,7 +256,8 @@ class RemoteShell:
         """
         reply = _Reply(secrets.token_hex(16))
         text = text or command
-        self._channel.write(request(reply.token.decode(), text, query.way(text)))
+        how = query.way(text) if how is None else how
+        self._channel.write(request(reply.token.decode(), text, how))
         deadline = None if timeout is None else time.monotonic() + timeout
 
         def check() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from harness.sources.base import Commands, Instance
+    from harness.sources.base import Connection, Instance
     from harness.sources.qemu.saved import Wakening
 
 _CALLS = "calls.json"
@@ -59,7 +59,7 @@ class Checkpoints:
     def save(
         self,
         instance: Instance,
-        connection: Commands,
+        connection: Connection,
         key: str,
         calls: Sequence[Mapping[str, Any]],
     ) -> None:
@@ -96,7 +96,7 @@ class Checkpoints:
             return bool(calls[0]["at"] < time.time() - self.wakening.context.checkpoint_age)
         return True  # it is damaged
 
-    def _set_clock(self, connection: Commands) -> None:
+    def _set_clock(self, connection: Connection) -> None:
         """The guest's stood still with it."""
         script = f"date -u -s @{time.time():.3f} >/dev/null"
         try:

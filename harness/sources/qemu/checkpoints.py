@@ -17,6 +17,7 @@ from harness.errors import CommandError, ConnectError, DisconnectedError, Source
 from harness.sources.qemu import workshop
 from harness.sources.qemu.saved import State
 from harness.sources.qemu.vm import VirtualMachine
+from harness.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,7 +80,7 @@ class Checkpoints:
                 made.directory.replace(partial)
 
         context = self.wakening.context
-        name = f"{context.build} after {len(calls)} calls"
+        name = f"{context.build} after {counted(len(calls), 'call')}, {key[:6]}"
         try:
             context.pins.entry(
                 state.directory, context.cancel, write, name=name, needs=context.pins.paths

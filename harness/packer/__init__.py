@@ -1,0 +1,1 @@
+"""Packer's JSON templates, read whole and turned into plans."""

@@ -23,8 +23,6 @@ _GONE = {
     "aws_secretsmanager": "read it before, and give it as a variable",
     "aws_secretsmanager_raw": "read it before, and give it as a variable",
     "sed": "use replace or replace_all",
-    "clean_ami_name": "it is called clean_resource_name today",
-    "clean_image_name": "it is called clean_resource_name today",
 }
 
 
@@ -189,6 +187,8 @@ FUNCTIONS: dict[str, Function] = {
     "build": Function(lambda *_: "", (str,)),
     "build_name": Function(_build_name),
     "build_type": Function(_build_type),
+    "clean_ami_name": Function(_clean, (str,)),
+    "clean_image_name": Function(_clean, (str,)),
     "clean_resource_name": Function(_clean, (str,)),
     "env": Function(_env, (str,)),
     "eq": Function(_equal, (object, object), variadic=True),

@@ -66,6 +66,11 @@ class Value:
         """The error to raise for its name."""
         return self.source.error(self.offset if self.key < 0 else self.key, message)
 
+    def note(self, message: str) -> str:
+        """A warning about its name, with where that stands."""
+        line, column = self.source.locate(self.offset if self.key < 0 else self.key)
+        return f"{self.source.name}:{line}:{column}: {message}"
+
     def error_in(self, index: int, message: str) -> TemplateError:
         """The error to raise for a character of a string."""
         offset, text = self.offset + 1, self.source.text

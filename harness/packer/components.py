@@ -12,7 +12,7 @@ from harness.packer.position import nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from harness.packer.position import TemplateError
+    from harness.errors import TemplateError
     from harness.packer.values import Value
 
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness.packer import functions
 from harness.packer.lexer import ExpressionError
-from harness.packer.position import TemplateError, nearest
+from harness.packer.position import nearest
 from harness.packer.scope import Budget, Scope
 from harness.packer.syntax import Call, Expression, Field, If, Literal, Node, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from harness.errors import TemplateError
     from harness.packer.values import Value
 
 MAX_DEPTH = 50

@@ -14,27 +14,13 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from harness.errors import ConfigurationError
+from harness.errors import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 WIDTH = 100
 """Characters of a line that an error shows."""
-
-
-class TemplateError(ConfigurationError):
-    """A template is wrong; the message has file, line, column, and the line with a caret.
-
-    ``line`` and ``column`` count characters, from 1; both are 0 where something was wrong that
-    does not stand in the template, such as a value that was given on the command line.
-    """
-
-    def __init__(self, message: str, *, file: str, line: int = 0, column: int = 0) -> None:
-        super().__init__(message)
-        self.file = file
-        self.line = line
-        self.column = column
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import json
 import math
 import re
 
-from harness.packer.position import Source, TemplateError
+from harness.errors import TemplateError
+from harness.packer.position import Source
 from harness.packer.values import Value
 
 MAX_DEPTH = 100

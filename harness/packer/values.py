@@ -12,7 +12,8 @@ from harness.packer.position import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.packer.position import Source, TemplateError
+    from harness.errors import TemplateError
+    from harness.packer.position import Source
     from harness.packer.scope import Budget
 
 

@@ -6,14 +6,14 @@ import graphlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.errors import TemplateError
 from harness.packer.expressions import DeferredText, calls, resolve
 from harness.packer.lexer import ExpressionError
-from harness.packer.position import TemplateError
 from harness.packer.scope import Scope
-from harness.packer.syntax import Literal, parse
+from harness.packer.syntax import Call, Literal, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from harness.packer.expressions import Origin
     from harness.packer.scope import Facts
@@ -76,7 +76,7 @@ def resolve_all(
     _refuse_missing(file, declared, given)
     texts = {name: variable.default or "" for name, variable in declared.items()} | dict(given)
     origins = {name: _origin(file, name, declared, given) for name in texts}
-    needs = {name: set(_needs(texts[name], origins[name])) for name in texts}
+    needs = {name: _needs(texts[name], origins[name]) for name in texts}
     found: dict[str, str | DeferredText] = {}
     scope = Scope(facts, found, in_variables=True, before_machine=True)
     for name in _order(file, needs, declared):
@@ -105,18 +105,20 @@ def _origin(
     return Hidden(declared[name].value) if declared[name].sensitive else declared[name].value
 
 
-def _needs(text: str, origin: Origin) -> Iterator[str]:
+def _needs(text: str, origin: Origin) -> set[str]:
     """The variables that a text uses."""
     try:
-        for call in calls(parse(text)):
-            if call.name == "user" and call.arguments:
-                first = call.arguments[0]
-                if not isinstance(first, Literal):
-                    message = "in variables, user takes the name of a variable as it is"
-                    raise ExpressionError(call.index, message)
-                yield str(first.value)
+        users = (call for call in calls(parse(text)) if call.name == "user" and call.arguments)
+        return {_literal(call) for call in users}
     except ExpressionError as error:
         raise origin.error_in(error.index, error.message) from None
+
+
+def _literal(call: Call) -> str:
+    name = call.arguments[0]
+    if not isinstance(name, Literal):
+        raise ExpressionError(call.index, "in variables, user takes a name as it is, no function")
+    return str(name.value)
 
 
 def _order(file: str, needs: Mapping[str, set[str]], declared: Mapping[str, Variable]) -> list[str]:

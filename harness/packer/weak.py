@@ -21,7 +21,7 @@ from harness.packer.expressions import DeferredText
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.packer.position import TemplateError
+    from harness.errors import TemplateError
     from harness.packer.values import Value
 
 _Kind = TypeVar("_Kind")

@@ -211,10 +211,14 @@ def _field(name: str, index: int, fields: Mapping[str, object]) -> str | int | b
     return value if isinstance(value, int | str) else str(value)
 
 
+def no_variable(name: str, known: Iterable[str]) -> str:
+    """The message for a variable that there is not."""
+    return f"there is no variable {name!r}; {nearest(name, known, what='declared are')}"
+
+
 def _variable(name: str, index: int, scope: Scope, fields: Mapping[str, object]) -> str:
     if name not in scope.variables:
-        way = nearest(name, scope.variables, what="declared are")
-        raise ExpressionError(index, f"there is no variable {name!r}; {way}")
+        raise ExpressionError(index, no_variable(name, scope.variables))
     variable = scope.variables[name]
     text = variable if isinstance(variable, str) else variable.render(fields, scope.budget)
     try:

@@ -62,4 +62,4 @@ def nearest(name: str, known: Iterable[str], *, what: str = "there are") -> str:
     known = list(known)
     if close := difflib.get_close_matches(name, known, n=1):
         return f"did you mean {close[0]!r}?"
-    return f"{what} {', '.join(known)}" if known else "there is none"
+    return f"{what} {', '.join(known)}" if known else "there are none"

@@ -69,9 +69,8 @@ def _decode(content: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         before = Source(name, content[: error.start].decode("utf-8") + "\ufffd")
         byte = content[error.start]
-        raise before.error(
-            error.start and len(before.text) - 1, f"byte 0x{byte:02x} is no UTF-8: save it as that"
-        ) from None
+        message = f"byte 0x{byte:02x} is no UTF-8: save the file as UTF-8"
+        raise before.error(len(before.text) - 1, message) from None
 
 
 class _Reader:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.packer import components, reader, renamed, versions
+from harness.packer.expressions import no_variable
 from harness.packer.position import nearest
 from harness.packer.variables import Variable
 
@@ -151,8 +152,7 @@ def _sensitive(entries: Mapping[str, Value], declared: Mapping[str, Value]) -> s
         if not isinstance(value.data, str):
             raise value.error(f"{value.what} stands where the name of a variable should be")
         if value.data not in declared:
-            way = nearest(value.data, declared, what="declared are")
-            raise value.error(f"there is no variable {value.data!r}; {way}")
+            raise value.error(no_variable(value.data, declared))
         names.add(value.data)
     return names
 

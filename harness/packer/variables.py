@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import TemplateError
-from harness.packer.expressions import DeferredText, calls, resolve
+from harness.packer.expressions import DeferredText, calls, no_variable, resolve
 from harness.packer.lexer import ExpressionError
 from harness.packer.scope import Scope
 from harness.packer.syntax import Call, Literal, parse
@@ -73,28 +73,24 @@ def resolve_all(
         TemplateError: a variable has no value, or one with a wrong expression; variables are made
             of each other in a circle, or of one that there is not.
     """
-    _refuse_missing(file, declared, given)
+    _refuse_missing(declared, given)
     texts = {name: variable.default or "" for name, variable in declared.items()} | dict(given)
     origins = {name: _origin(file, name, declared, given) for name in texts}
-    needs = {name: _needs(texts[name], origins[name]) for name in texts}
+    needs = {name: _needs(text, origins[name], texts) for name, text in texts.items()}
     found: dict[str, str | DeferredText] = {}
     scope = Scope(facts, found, in_variables=True, before_machine=True)
     for name in _order(file, needs, declared):
-        if name in texts:
-            found[name] = resolve(texts[name], scope, origins[name])
+        found[name] = resolve(texts[name], scope, origins[name])
     return found
 
 
-def _refuse_missing(file: str, declared: Mapping[str, Variable], given: Mapping[str, str]) -> None:
+def _refuse_missing(declared: Mapping[str, Variable], given: Mapping[str, str]) -> None:
     missing = [v for v in declared.values() if v.default is None and v.name not in given]
     if missing:
         names = ", ".join(repr(variable.name) for variable in missing)
         what = "variable has" if len(missing) == 1 else "variables have"
-        first = missing[0]
-        raise first.value.key_error(
-            f"{file}: the {what} no value: {names}; give one with --var {first.name}=... "
-            "or in a variable file"
-        )
+        way = f"give it with --var {missing[0].name}=... or in a variable file"
+        raise missing[0].value.key_error(f"the {what} no value: {names}; {way}")
 
 
 def _origin(
@@ -105,19 +101,21 @@ def _origin(
     return Hidden(declared[name].value) if declared[name].sensitive else declared[name].value
 
 
-def _needs(text: str, origin: Origin) -> set[str]:
+def _needs(text: str, origin: Origin, known: Mapping[str, str]) -> set[str]:
     """The variables that a text uses."""
     try:
         users = (call for call in calls(parse(text)) if call.name == "user" and call.arguments)
-        return {_literal(call) for call in users}
+        return {_literal(call, known) for call in users}
     except ExpressionError as error:
         raise origin.error_in(error.index, error.message) from None
 
 
-def _literal(call: Call) -> str:
+def _literal(call: Call, known: Mapping[str, str]) -> str:
     name = call.arguments[0]
     if not isinstance(name, Literal):
         raise ExpressionError(call.index, "in variables, user takes a name as it is, no function")
+    if name.value not in known:
+        raise ExpressionError(call.index, no_variable(str(name.value), known))
     return str(name.value)
 
 

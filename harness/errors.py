@@ -4,6 +4,7 @@ A message names the object, the value, the valid choices and the way out.
 
     HarnessError
     ├── ConfigurationError (ValueError)   an option, a build or a selection is wrong
+    │   └── UnknownVariableError (AttributeError)  `variables` has no such attribute
     ├── ToolMissingError                  a program that a source needs is not installed
     ├── SourceError                       a source could not launch, stop or capture a machine
     ├── ConnectError (ConnectionError)    no connection to the machine came about
@@ -31,6 +32,10 @@ class HarnessError(Exception):
 
 class ConfigurationError(HarnessError, ValueError):
     """An option, a build or a selection is wrong; nothing was created."""
+
+
+class UnknownVariableError(ConfigurationError, AttributeError):
+    """`variables` was asked for a variable that nobody has declared."""
 
 
 class ToolMissingError(HarnessError):

@@ -218,6 +218,7 @@ class Source(Options, abc.ABC):
     """
 
     type: ClassVar[str]
+    takes_variables: ClassVar[bool] = True
     name: str
     params: Mapping[str, Any]
     ssh_username: str

@@ -124,6 +124,7 @@ class Namespace:
             UnknownVariableError: it is not declared.
             ConfigurationError: it is missing, or of the wrong type.
         """
+        __tracebackhide__ = True
         if name not in self.declared:
             known = ", ".join(sorted(self.declared)) or "none: declare it with harness.var"
             near = suggestion(name, self.declared)
@@ -177,6 +178,7 @@ class Variables:
         self._namespace = namespace
 
     def __getattr__(self, name: str) -> Any:
+        __tracebackhide__ = True
         if name.startswith("_"):
             raise AttributeError(name)
         return self._namespace.value(name).value

@@ -19,7 +19,7 @@ from harness.events import Dispatcher, Notice
 from harness.gate import Gate
 from harness.journal import Journal
 from harness.lifecycle import BuildRun
-from harness.plugin import attaching, imports, options, selection, worker
+from harness.plugin import attaching, imports, options, selection, variables, worker
 from harness.plugin.items import RUN, NoMachine, StageItem, skip_if_up_to_date
 from harness.plugin.progress import Turns
 from harness.plugin.results import Results
@@ -98,7 +98,7 @@ class BuildSession:
         else:
             for run in self.runs.values():
                 run.announce()
-        for line in reaper.reap(journal.directory()):
+        for line in (*variables.warnings(self.config), *reaper.reap(journal.directory())):
             self.events.emit(Notice("", line))
         return self
 
@@ -156,6 +156,7 @@ class BuildSession:
             image_age=options.image_age(self.config),
             code_digest=_code_digest(build, self.config.rootpath),
             checkpoint_age=options.checkpoint_age(self.config),
+            variables=build.variables,
             known_names=self._known_names,
         )
         whole = f"{build.file.nodeid}::{build.definition.name}"

@@ -6,12 +6,13 @@ import abc
 import dataclasses
 import functools
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from harness.errors import SourceError
 from harness.events import Notice
+from harness.given import Namespace
 from harness.model import LocalDemand
 from harness.options import Options
 from harness.pins import Pins
@@ -55,6 +56,8 @@ class Context:
     """How old an image may be that is taken for up to date, in seconds; 0: none is looked for."""
     code_digest: str = ""
     """Of the code of the build and its tests, with all that it imports from the repository."""
+    variables: Namespace = field(default_factory=Namespace)
+    """The build's variables."""
     known_names: tuple[str, ...] = ()
     """What patterns may mean: names of the builds collected and of their sources, and the types
     of source that exist."""

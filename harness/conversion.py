@@ -43,8 +43,10 @@ def convert(variable: Variable, given: object, origin: str) -> Any:
     if given is None and variable.default is None:
         return None
     try:
-        value = _FROM_TEXT[variable.type](given) if isinstance(given, str) else _typed(
-            variable.type, given
+        value = (
+            _FROM_TEXT[variable.type](given)
+            if isinstance(given, str)
+            else _typed(variable.type, given)
         )
         return _secret(value) if variable.sensitive else value
     except ValueError:

@@ -129,7 +129,8 @@ class BuildDefinition:
                 "where a source belongs: write @harness.build(harness.Qemu(...)), calls included"
             )
             return
-        if odd := next((s.name for s in self.sources if not isinstance(s.name, str)), None):
+        given: list[object] = [s.name for s in self.sources]
+        if odd := next((name for name in given if not isinstance(name, str)), None):
             yield (
                 f"the build {self.name!r} has a source named {odd!r}: builds are chosen by their "
                 "names before anything else is known, so write the name itself"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,9 @@ from harness.errors import ConfigurationError, UnknownVariableError
 from harness.secret import Secret, hidden, secrets_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from harness.var_files import VarFile
     from harness.variables import Variable
 
 ENVIRONMENT = "HARNESS_VAR_"
@@ -36,13 +36,13 @@ class Given:
     Args:
         project: what the project's pyproject.toml has.
         environ: the environment.
-        files: what each ``--var-file`` has, in their order, with the option as it was written.
+        files: what each ``--var-file`` has, in their order.
         command_line: what ``--var`` gives.
     """
 
     project: Mapping[str, Any] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
-    files: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    files: Sequence[VarFile] = ()
     command_line: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, variable: Variable) -> Value | None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import tomllib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+
+class VarFile(NamedTuple):
+    """What one file has; ``origin`` is how messages call it."""
+
+    origin: str
+    values: Mapping[str, Any]
 
 
 def read(path: Path) -> Mapping[str, Any]:

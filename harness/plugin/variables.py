@@ -18,8 +18,7 @@ from harness.secret import MASK
 from harness.substitution import resolved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Iterable, Iterator, Sequence
 
     from harness.declared import Declared
     from harness.plugin.collection import CollectedBuild
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 MODULES = pytest.StashKey[dict[pytest.Module, "Declared"]]()
 """What is declared in each module with builds; shared checks have what their build's module has."""
-FILES = pytest.StashKey["list[tuple[str, Mapping[str, Any]]]"]()
+FILES = pytest.StashKey["Sequence[var_files.VarFile]"]()
 GIVEN = pytest.StashKey[Given]()
 
 
@@ -55,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = config.invocation_params.dir
     try:
         config.stash[FILES] = [
-            (f"--var-file {name}", var_files.read(folder / name))
+            var_files.VarFile(f"--var-file {name}", var_files.read(folder / name))
             for name in config.getoption("var_file")
         ]
     except ConfigurationError as error:

@@ -56,6 +56,10 @@ class Context:
     """How old an image may be that is taken for up to date, in seconds; 0: none is looked for."""
     code_digest: str = ""
     """Of the code of the build and its tests, with all that it imports from the repository."""
+    uuid: str = ""
+    """The run's own."""
+    git_sha: str = ""
+    """Of the project's last commit when the run started; empty: there is none."""
     variables: Namespace = field(default_factory=Namespace)
     """The build's variables."""
     known_names: tuple[str, ...] = ()

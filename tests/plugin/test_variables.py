@@ -64,8 +64,8 @@ def test_all_read_the_same_values(project: Project, workers: list[str]) -> None:
     assert noted(project) == [
         "function Variables(region='us', size=16, token='***') "
         "{'region': 'us', 'sizes': [16]} built in us, not in {{var.region}} or {region}",
-        "test us 16 *** us",
         "shared us",
+        "test us 16 *** us",
     ]
     assert project.manifest()["web.fake"]["inputs"]["variables"] == {
         "region": "us",
@@ -96,7 +96,9 @@ def test_later_ones_win(project: Project, monkeypatch: pytest.MonkeyPatch) -> No
             files = ["--var", f"region={expected}", *files]
         elif step != "default":
             equals = " = " if step.endswith("toml") else ": "
-            pair = f'{{"region": "{expected}"}}' if "json" in step else f'region{equals}"{expected}"'
+            pair = (
+                f'{{"region": "{expected}"}}' if "json" in step else f'region{equals}"{expected}"'
+            )
             (project.path / step).write_text(pair)
             files += ["--var-file", step]
         assert project.run(*files, "-k", "test_web").ret == 0
@@ -181,14 +183,12 @@ def test_undeclared_ones(project: Project, workers: list[str]) -> None:
     [
         (["--var", "region"], "'region' is no NAME=VALUE, as in region=eu-north-1"),
         (["--var", "=s3cret"], "'=***' is no NAME=VALUE"),
-        (["--var-file", "none.json"], "--var-file none.json: No such file or directory"),
+        (["--var-file", "none.json"], "/none.json: No such file or directory"),
         (["--var-file", "a.hcl"], "its name ends in .json, .toml, .yaml, .yml"),
         (["--var", "size=large"], "web.fake: the variable 'size': 'large' (from --var) is not a "),
     ],
 )
-def test_what_is_wrong_is_a_sentence(
-    project: Project, arguments: list[str], sentence: str
-) -> None:
+def test_what_is_wrong_is_a_sentence(project: Project, arguments: list[str], sentence: str) -> None:
     write(project)
     (project.path / "a.hcl").write_text("")
     result = project.run(*arguments)
@@ -228,7 +228,7 @@ def test_modules_do_not_meet(project: Project) -> None:
         ),
         (
             "@harness.build(FakeSource(prints='{var.region}'))\ndef web(machine): pass",
-            "there is no such variable: declare it in the module, harness.var(\"region\")",
+            'there is no such variable: declare it in the module, harness.var("region")',
         ),
         (
             "@harness.build(FakeSource(name=harness.var('a')))\ndef web(machine): pass",
@@ -236,11 +236,11 @@ def test_modules_do_not_meet(project: Project) -> None:
         ),
         (
             "@harness.build(FakeSource(prints=f'{harness.var(\"a\")}'))\ndef web(machine): pass",
-            "test_builds.py:14: var('a') has no text yet: give it to an option as it is, write",
+            "test_builds.py:15: var('a') has no text yet: give it to an option as it is, write",
         ),
         (
             "harness.var('a', type=dict)\n@harness.build(FakeSource())\ndef web(machine): pass",
-            "test_builds.py:14: var('a', type=<class 'dict'>): there are str, int, float, bool, ",
+            "test_builds.py:15: var('a', type=<class 'dict'>): there are str, int, float, bool, ",
         ),
     ],
 )

@@ -362,3 +362,43 @@ def test_the_manifest_stays_json(project: Project) -> None:
     assert project.run().ret == 0
     variables = project.manifest()["web.fake"]["inputs"]["variables"]
     assert json.dumps(variables) == '{"list": ["a"], "none": null, "path": "/a"}'
+
+
+ROTATED = """
+import harness.checkpoints
+harness.checkpoints.LONG = 0.0
+TOKEN = harness.var("token", sensitive=True)
+ANSWERS = {"say": (0, f"token {os.environ['SAID']}\\n", "")}
+
+@harness.build(FakeSource(diary=DIARY, saves=True, answers=ANSWERS))
+def web(machine, variables):
+    machine.shell("first")
+    answer = machine.shell("say it", env={"TOKEN": variables.token})
+    machine.shell("last")
+    looked = LOOK and answer.stdout
+    print("said:", looked)
+    note(f"exit status {answer.exit_status}, said: {looked}")
+
+def test_x(web): pass
+"""
+
+
+@pytest.mark.parametrize("look", [False, True])
+def test_a_secret_of_an_earlier_run_is_in_no_record(
+    project: Project, monkeypatch: pytest.MonkeyPatch, *, look: bool
+) -> None:
+    project.write(f"LOOK = {look}\n" + ROTATED)
+    for token in ("the-old-token", "the-new-token"):
+        monkeypatch.setenv("SAID", token)
+        result = project.run("--var", f"token={token}")
+        assert result.ret == 0
+        written = [p for p in project.path.rglob("*") if p.is_file() and p.suffix != ".txt"]
+        texts = [result.stdout.str(), *(p.read_bytes().decode(errors="replace") for p in written)]
+        for text in texts:
+            assert "-token" not in text.replace("the build", "")
+            assert "dGhlLW9sZC10b2tlb" not in text
+    happened = [line.removeprefix("web.fake ") for line in project.diary()]
+    again = happened[happened.index("destroy") + 1 :]
+    assert "resume" in again
+    assert ("save" in again) == look, "only where somebody looks the call is made again"
+    assert f"exit status 0, said: {'token the-new-token' if look else False}" in again

@@ -99,7 +99,7 @@ def settle(config: pytest.Config, builds: Sequence[CollectedBuild]) -> None:
         UsageError: a sentence for each value that is missing or wrong.
     """
     found = given(config)
-    problems = [*_refused(config, found)]
+    problems = [*refused(config)]
     for build in builds:
         build.variables = Namespace(build.file.declared.of_build(build.name), found)
     problems += _missing(builds) or _wrong(builds)
@@ -113,9 +113,10 @@ def warnings(config: pytest.Config) -> Iterator[str]:
         yield from given(config).undeclared(_declared(config))
 
 
-def _refused(config: pytest.Config, found: Given) -> Iterator[str]:
+def refused(config: pytest.Config) -> Iterator[str]:
+    """What ``--var`` gives and no module collected has declared."""
     try:
-        found.refuse_undeclared(_declared(config))
+        given(config).refuse_undeclared(_declared(config))
     except ConfigurationError as error:
         yield str(error)
 

@@ -88,7 +88,7 @@ class BuildSession:
         self.config.pluginmanager.register(Results(self.runs, self.events.masker))
         self.config.pluginmanager.register(Turns(self._terminal))
         self._while_open.enter_context(self._terminal)
-        words = Words(self.config)
+        words = Words(self.config, self.events.masker)
         self.config.pluginmanager.register(words)
         self._while_open.enter_context(words)
         if self._worker is None:

@@ -161,8 +161,7 @@ def test_warnings_logs_and_properties_of_the_suite_do_not_show_it(
 
 def test_an_internal_error_does_not_show_it(project: Project) -> None:
     (project.path / "conftest.py").write_text(
-        "def pytest_runtest_logstart(nodeid):\n"
-        "    raise ValueError('s3cr3t-of-' + 'the-web')\n"
+        "def pytest_runtest_logstart(nodeid):\n    raise ValueError('s3cr3t-of-' + 'the-web')\n"
     )
     project.write(BESIDE)
     result = project.run()

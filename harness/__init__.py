@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.errors import CommandTimeoutError as CommandTimeoutError
     from harness.errors import ConfigurationError as ConfigurationError
     from harness.errors import HarnessError as HarnessError
+    from harness.given import Variables as Variables
     from harness.machine import Machine as Machine
     from harness.model import CommandResult as CommandResult
     from harness.model import Image as Image
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from harness.secret import Secret as Secret
     from harness.sources.base import Source as Source
     from harness.sources.qemu import Qemu as Qemu
+    from harness.variables import var as var
 
 _PUBLIC = {
     "CommandError": "harness.errors",
@@ -39,9 +41,11 @@ _PUBLIC = {
     "Seal": "harness.seal",
     "Secret": "harness.secret",
     "Source": "harness.sources.base",
+    "Variables": "harness.given",
     "build": "harness.definition",
     "only": "harness.definition",
     "sealed": "harness.definition",
+    "var": "harness.variables",
 }
 _MODULES = ("provisioners",)
 

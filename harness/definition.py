@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from harness.assertions import Host
 
 ATTRIBUTE = "__harness_build__"
+VARIABLES = "variables"
+"""What build functions and tests call the values of their variables."""
 ALL = "__harness_builds__"
 """In a module: every build that it has made, though another may have taken its name since."""
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -88,8 +90,13 @@ class BuildDefinition:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What the function takes beside the machine: names of session fixtures."""
-        return tuple(inspect.signature(self.function).parameters)[1:]
+        """What the function takes beside the machine and variables: names of session fixtures."""
+        taken = tuple(inspect.signature(self.function).parameters)[1:]
+        return tuple(name for name in taken if name != VARIABLES)
+
+    @property
+    def takes_variables(self) -> bool:
+        return VARIABLES in tuple(inspect.signature(self.function).parameters)[1:]
 
     def host(self, request: pytest.FixtureRequest) -> Any:
         """What a fixture is whose parameters are the sources: the host of the machine."""
@@ -120,6 +127,13 @@ class BuildDefinition:
             yield (
                 f"the build {self.name!r} has {wrong[0] if wrong else 'no source'!r} "
                 "where a source belongs: write @harness.build(harness.Qemu(...)), calls included"
+            )
+            return
+        given: list[object] = [s.name for s in self.sources]
+        if odd := next((name for name in given if not isinstance(name, str)), None):
+            yield (
+                f"the build {self.name!r} has a source named {odd!r}: builds are chosen by their "
+                "names before anything else is known, so write the name itself"
             )
             return
         names = [source_name(s) for s in self.sources]
@@ -163,7 +177,8 @@ def build(
     `Host` of the provisioned machine, once for each source. The image is taken after the last
     test of the module that uses it, and only if all of them passed.
 
-    Beside ``machine`` the function may take unparametrised session fixtures, by name.
+    Beside ``machine`` the function may take unparametrised session fixtures, by name, and
+    ``variables``, the values of its variables (`harness.var`).
 
     What it prints, logs and warns goes to the build's log, and to no test that runs meanwhile; no
     warning is an error in it. That holds for its own thread: what threads and processes that it

@@ -4,7 +4,8 @@ A message names the object, the value, the valid choices and the way out.
 
     HarnessError
     ├── ConfigurationError (ValueError)   an option, a build or a selection is wrong
-    │   └── TemplateError                 a Packer template is wrong
+    │   ├── TemplateError                 a Packer template is wrong
+    │   └── UnknownVariableError (AttributeError)  `variables` has no such attribute
     ├── ToolMissingError                  a program that a source needs is not installed
     ├── SourceError                       a source could not launch, stop or capture a machine
     ├── ConnectError (ConnectionError)    no connection to the machine came about
@@ -46,6 +47,10 @@ class TemplateError(ConfigurationError):
         self.file = file
         self.line = line
         self.column = column
+
+
+class UnknownVariableError(ConfigurationError, AttributeError):
+    """`variables` was asked for a variable that nobody has declared."""
 
 
 class ToolMissingError(HarnessError):

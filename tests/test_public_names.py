@@ -24,10 +24,12 @@ def test_the_public_names() -> None:
         "Seal",
         "Secret",
         "Source",
+        "Variables",
         "build",
         "only",
         "provisioners",
         "sealed",
+        "var",
     ]
     for name in harness.__all__:
         assert getattr(harness, name)

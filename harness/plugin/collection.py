@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.definition import ALL, BuildDefinition, definition_of, source_name
+from harness.declared import Declared
+from harness.definition import ALL, VARIABLES, BuildDefinition, definition_of, source_name
 from harness.errors import ConfigurationError
-from harness.plugin import checks, only, shares, tree, worker
+from harness.given import Namespace
+from harness.plugin import checks, only, shares, tree, variables, worker
 from harness.plugin.items import (
     BUILD,
     ImageItem,
@@ -51,10 +53,13 @@ class CollectedBuild:
         mine = [item for item in tests if item.stash.get(BUILD, None) == self.name]
         self.tests = [item.nodeid for item in mine]
         self.modules = {item.path for item in mine}
+        self.variables = Namespace()
+        """With values once the run has them, as has the source then."""
 
     def function_item(self) -> pytest.Function:
         """A hidden item through which pytest resolves what the build function takes."""
-        call = functools.partial(self.definition.function, machine=None)
+        known = {"machine": None} | ({VARIABLES: None} if self.definition.takes_variables else {})
+        call = functools.partial(self.definition.function, **known)
         item = pytest.Function.from_parent(
             self.file.module, name=f"{self.definition.name}[{self.name}]", callobj=call
         )
@@ -69,6 +74,7 @@ class BuildFile(pytest.File):
 
     module: pytest.Module
     items: list[pytest.Item]
+    declared: Declared
 
     def collect(self) -> Iterable[pytest.Collector]:
         try:
@@ -92,6 +98,9 @@ class BuildFile(pytest.File):
             )
         for problem in _problems(definitions, self.path):
             raise self.CollectError(problem)
+        self.declared = variables.declare(self.module, Declared.of(names, definitions))
+        for problem in self.declared.problems():
+            raise self.CollectError(f"{self.path}: {problem}")
         by_name = {d.name: d for d in definitions}
         tree.collect_once(self.module, keep=lambda item: only.belongs(item, by_name))
         self.items = list(tree.walk(self.module))
@@ -102,7 +111,7 @@ class BuildFile(pytest.File):
     def _build(self, definition: BuildDefinition) -> Build:
         # Here and not in Build, which nobody collects where only a test was asked for.
         node: Build = Build.from_parent(self, name=definition.name)
-        node.shared = checks.shared_checks(node, definition)
+        node.shared = checks.shared_checks(node, definition, self.declared)
         tests = [*self.items, *(i for s in node.shared for i in tree.walk(s.module))]
         builds = [CollectedBuild(definition, source, self, tests) for source in definition.sources]
         for problem in (*_argument_problems(builds[0]), *_sealed_problems(definition, tests)):
@@ -223,7 +232,7 @@ class Order:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(
-        self, config: pytest.Config, items: list[pytest.Item]
+        self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         groups: dict[str | None, list[pytest.Item]] = {}
         for item in items:
@@ -231,8 +240,11 @@ class Order:
         plain = groups.pop(None, [])
         items[:] = plain + [i for g in groups.values() for i in sorted(g, key=position)]
         if worker.identity(config) is not None:
-            selected = (b for b in config.stash.get(BUILDS, {}).values() if b.name in groups)
-            demands = {b.name: b.source.local_demand() for b in selected}
+            selected = [b for b in config.stash.get(BUILDS, {}).values() if b.name in groups]
+            demands = {}
+            if not session.testsfailed or config.option.continue_on_collection_errors:
+                variables.settle(config, selected)
+                demands = {b.name: b.source.local_demand() for b in selected}
             items[:] = shares.share(config, items, demands)
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from _pytest.junitxml import xml_key
+
 if TYPE_CHECKING:
     import pytest
+
+    from harness.masking import Masker
 
 DEFAULT_PATH = "reports/junit.xml"
 
@@ -22,3 +26,10 @@ def write_by_default(session: pytest.Session) -> None:
     junit.pytest_configure(config)
     for added in set(config.pluginmanager.get_plugins()) - before:
         added.pytest_sessionstart()
+
+
+def mask_properties(config: pytest.Config, masker: Masker) -> None:
+    """Mask what ``record_testsuite_property`` was given."""
+    if (xml := config.stash.get(xml_key, None)) is not None:
+        properties = xml.global_properties
+        properties[:] = [(name, masker.text(value)) for name, value in properties]

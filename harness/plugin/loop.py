@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.definition import VARIABLES
+from harness.given import Variables
 from harness.plugin import worker
 from harness.plugin.collection import BUILDS
 from harness.plugin.items import BUILD, ImageItem, Position, position
@@ -34,11 +36,12 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if session.testsfailed and not option.continue_on_collection_errors:
         return worker.is_worker(session.config) or None  # pytest's own loop says so
 
-    from harness.plugin import junit
+    from harness.plugin import junit, variables
     from harness.plugin.session import BuildSession
 
     known = session.config.stash.get(BUILDS, {})  # without those that could not be collected
     builds = [known[name] for name in names if name in known]
+    variables.settle(session.config, builds)
     signals = Signals()
     with (
         signals.handled(),
@@ -102,10 +105,13 @@ class Loop:
 
     def _arguments(self, build: CollectedBuild) -> dict[str, Any]:
         """What the build function takes, resolved by pytest on the main thread."""
-        item = build.function_item()
+        item, takes = build.function_item(), build.definition.takes_variables
         try:
             item.ihook.pytest_runtest_setup(item=item)
-            return {name: item.funcargs[name] for name in build.definition.arguments}
+            return {
+                **{name: item.funcargs[name] for name in build.definition.arguments},
+                **({VARIABLES: Variables(build.variables)} if takes else {}),
+            }
         finally:
             item.ihook.pytest_runtest_teardown(item=item, nextitem=self._boundary)
 

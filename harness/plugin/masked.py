@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 def mask(report: pytest.TestReport, masker: Masker) -> None:
     """Mask what a report tells; what it is found by (its node id, its keywords) stays."""
-    report.longrepr = _masked(report.longrepr, masker)
+    report.longrepr = shown(report.longrepr, masker)
     report.sections = [(name, masker.text(text)) for name, text in report.sections]
     report.user_properties = [(name, masker.value(v)) for name, v in report.user_properties]
     if hasattr(report, "wasxfail"):
         report.wasxfail = masker.text(report.wasxfail)
 
 
-def _masked(shown: Any, masker: Masker) -> Any:
-    """A failure as pytest shows it: a tree of objects, lists and texts."""
-    if isinstance(shown, str):
-        return masker.shortened(shown)
-    if isinstance(shown, list | tuple):
-        return type(shown)(_masked(each, masker) for each in shown)
-    if isinstance(shown, TerminalRepr):
-        for name, value in vars(shown).items():
-            setattr(shown, name, _masked(value, masker))
-    return shown
+def shown(failure: Any, masker: Masker) -> Any:
+    """A failure as pytest shows it, masked: a tree of objects (themselves), lists and texts."""
+    if isinstance(failure, str):
+        return masker.shortened(failure)
+    if isinstance(failure, list | tuple):
+        return type(failure)(shown(each, masker) for each in failure)
+    if isinstance(failure, TerminalRepr):
+        for name, value in vars(failure).items():
+            setattr(failure, name, shown(value, masker))
+    return failure

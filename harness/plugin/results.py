@@ -8,7 +8,7 @@ import pytest
 
 from harness import assertions
 from harness.gate import Phase
-from harness.plugin import masked
+from harness.plugin import junit, masked
 from harness.plugin.items import (
     BUILD,
     NoMachine,
@@ -77,6 +77,16 @@ class Results:
             expected_failure=hasattr(report, "wasxfail"),
         )
         run.gate.record(run.machine_id, report.nodeid, phase)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """Before the terminal has shown it: what goes wrong may have a secret in its message."""
+        masked.shown(excrepr, self._masker)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Before JUnit's report is written: properties of the whole suite are no report's."""
+        junit.mask_properties(session.config, self._masker)
 
     def _beside(self, report: pytest.TestReport) -> None:
         """A test of no build: one that fails beside a build may have meant its machine."""

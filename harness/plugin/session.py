@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from harness import cache, eviction, journal, reaper
+from harness import cache, eviction, journal, reaper, run_identity
 from harness.cancel import CancelToken
 from harness.definition import MACHINES, BuildDefinition, Machines
 from harness.errors import HarnessError
@@ -19,7 +17,7 @@ from harness.events import Dispatcher, Notice
 from harness.gate import Gate
 from harness.journal import Journal
 from harness.lifecycle import BuildRun
-from harness.plugin import attaching, imports, options, selection, worker
+from harness.plugin import attaching, imports, options, selection, variables, worker
 from harness.plugin.items import RUN, NoMachine, StageItem, skip_if_up_to_date
 from harness.plugin.progress import Turns
 from harness.plugin.results import Results
@@ -56,11 +54,11 @@ class BuildSession:
         self._worker = one_of_several
         _require_folders(config)
         attached = {b.name: attaching.attached(config, b) for b in builds}
-        self.run_id, self.started = worker.identity(config) or new_identity()
+        self.identity = worker.identity(config) or run_identity.new(config.rootpath)
         self.cancel = CancelToken()
         self.events = Dispatcher()
         self._terminal = terminal.Terminal(config)
-        name = f"{self.run_id}{worker.suffix(config)}.jsonl"
+        name = f"{self.identity.id}{worker.suffix(config)}.jsonl"
         self.journal = Journal(journal.directory() / name)
         self._while_open = contextlib.ExitStack()
         self._known_names = selection.known_names(config)
@@ -90,15 +88,15 @@ class BuildSession:
         self.config.pluginmanager.register(Results(self.runs, self.events.masker))
         self.config.pluginmanager.register(Turns(self._terminal))
         self._while_open.enter_context(self._terminal)
-        words = Words(self.config)
+        words = Words(self.config, self.events.masker)
         self.config.pluginmanager.register(words)
         self._while_open.enter_context(words)
         if self._worker is None:
-            self.config.pluginmanager.register(Summary(self.config.rootpath, self.run_id))
+            self.config.pluginmanager.register(Summary(self.config.rootpath, self.identity.id))
         else:
             for run in self.runs.values():
                 run.announce()
-        for line in reaper.reap(journal.directory()):
+        for line in (*variables.warnings(self.config), *reaper.reap(journal.directory())):
             self.events.emit(Notice("", line))
         return self
 
@@ -145,8 +143,8 @@ class BuildSession:
     def _run(self, build: CollectedBuild, attached: Kept | None) -> BuildRun:
         context = Context(
             build=build.name,
-            run_id=self.run_id,
-            started=self.started,
+            run_id=self.identity.id,
+            started=self.identity.started,
             root=self.config.rootpath,
             directory=build.file.path.parent,
             journal=self.journal,
@@ -156,6 +154,9 @@ class BuildSession:
             image_age=options.image_age(self.config),
             code_digest=_code_digest(build, self.config.rootpath),
             checkpoint_age=options.checkpoint_age(self.config),
+            uuid=self.identity.uuid,
+            git_sha=self.identity.git_sha,
+            variables=build.variables,
             known_names=self._known_names,
         )
         whole = f"{build.file.nodeid}::{build.definition.name}"
@@ -174,7 +175,9 @@ class BuildSession:
     def _manifest(self) -> manifest.Manifest:
         # When a worker is killed the controller tells what it has written.
         at_once = self._worker is not None
-        return manifest.Manifest(self.config.rootpath, self.run_id, self.started, at_once=at_once)
+        return manifest.Manifest(
+            self.config.rootpath, self.identity.id, self.identity.started, at_once=at_once
+        )
 
     def _prune_cache(self) -> None:
         """Now, when nothing of it is in use by this run any more."""
@@ -215,13 +218,6 @@ def _modules(build: CollectedBuild) -> list[Path]:
         if path.name != "conftest.py" or build.file.path.is_relative_to(path.parent)
     ]
     return [build.definition.file, build.file.path, *build.modules, *here]
-
-
-def new_identity() -> tuple[str, int]:
-    """A run's id, and when it starts, in seconds since 1970."""
-    started = int(time.time())
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(started))
-    return f"{stamp}-{secrets.token_hex(3)}", started
 
 
 def _require_folders(config: pytest.Config) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from harness import events
 from harness.model import LocalDemand
+from harness.run_identity import RunIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from harness.events import Event
 
 RUN = "harness_run"
-"""What the controller gives a worker: the run's id, and when it started."""
+"""What the controller gives a worker: the run's identity."""
 EVENTS = "harness_events"
 """The channel that it gives a worker for them."""
 STOP = "harness_stop"
@@ -87,10 +88,10 @@ def count(config: pytest.Config) -> int:
     return given
 
 
-def identity(config: pytest.Config) -> tuple[str, int] | None:
-    """The run's id, and when it started, if a controller has given them."""
+def identity(config: pytest.Config) -> RunIdentity | None:
+    """The run's, if a controller has given it."""
     given = getattr(config, "workerinput", {}).get(RUN)
-    return tuple(given) if given else None
+    return RunIdentity(*given) if given else None
 
 
 def tell_ready(config: pytest.Config, builds: Sequence[str] = ()) -> None:

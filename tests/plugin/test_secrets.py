@@ -125,3 +125,45 @@ def test_x(web): pass
     result = project.run()
     result.stderr.fnmatch_lines(["*web.fake: ssh_password='***' is none"])
     assert PASSWORD not in result.stdout.str() + result.stderr.str()
+
+
+BESIDE = """
+import logging, warnings
+TOKEN = harness.Secret("s3cr3t-of-" + "the-web")
+
+@harness.build(FakeSource())
+def web(machine): pass
+
+def test_speaks(web, record_testsuite_property, caplog):
+    record_testsuite_property("token", TOKEN.reveal())
+    warnings.warn(f"warned {TOKEN.reveal()}")
+    logging.getLogger("x").warning("logged %s", TOKEN.reveal())
+    assert caplog.messages == ["logged s3cr3t-of-" + "the-web"], "what tests see is as it is"
+"""
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
+def test_warnings_logs_and_properties_of_the_suite_do_not_show_it(
+    project: Project, workers: list[str]
+) -> None:
+    project.write(BESIDE)
+    result = project.run("--log-file=log.txt", "-o", "log_cli=true", *workers)
+    shown = result.stdout.str() + written(project)
+    assert "UserWarning: warned ***" in shown
+    if not workers:  # whose logs and properties xdist drops
+        log = (project.path / "log.txt").read_text()
+        assert "logged ***" in log
+        assert shown.count("logged ***") == 1
+        assert '<property name="token" value="***"' in shown
+        shown += log
+    assert SECRET not in shown
+
+
+def test_an_internal_error_does_not_show_it(project: Project) -> None:
+    (project.path / "conftest.py").write_text(
+        "def pytest_runtest_logstart(nodeid):\n    raise ValueError('s3cr3t-of-' + 'the-web')\n"
+    )
+    project.write(BESIDE)
+    result = project.run()
+    assert "INTERNALERROR> ValueError: ***" in result.stdout.str()
+    assert SECRET not in result.stdout.str()

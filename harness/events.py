@@ -144,6 +144,20 @@ class BuildFinished(Event):
     up_to_date: bool = False
 
 
+@dataclass(frozen=True)
+class ImageFollowed(Event):
+    """What follows an image is over; ``outcome`` is a test's, ``files`` what it made, if it says.
+
+    It comes after `BuildFinished`.
+    """
+
+    name: str
+    outcome: str
+    seconds: float = 0.0
+    reason: str = ""
+    files: tuple[str, ...] = ()
+
+
 class Dispatcher:
     """Hands each event to every reader, one event at a time, from whichever thread it comes.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.plugin import worker
+from harness.plugin.after_image import AfterImageItem
 from harness.plugin.collection import BUILDS
 from harness.plugin.items import BUILD, ImageItem, Position, position
 from harness.plugin.signals import Signals
@@ -68,6 +70,7 @@ class Loop:
         for item in session.items:
             name = item.stash.get(BUILD, None)
             self._groups.setdefault(name if name in builds.runs else None, []).append(item)
+        self._following: collections.deque[AfterImageItem] = collections.deque()
         self._current: pytest.Item | None = None
         self._left = len(session.items)
         builds.adopt(session.items)
@@ -88,24 +91,23 @@ class Loop:
     def _start_builds(self) -> None:
         for build in self._collected:
             run = self._builds.runs[build.name]
-            if all(isinstance(i, ImageItem) for i in self._groups[run.name]):
+            if all(isinstance(i, ImageItem | AfterImageItem) for i in self._groups[run.name]):
                 reason = f"{_NOTHING_TESTED}: no image was taken{run.gate.way_out}"
                 self._builds.scheduler.skip(run, reason)
                 continue
             try:
-                arguments = self._arguments(build)
+                arguments = self._arguments(build.function_item(), build.definition.arguments)
             except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:  # noqa: BLE001
                 self._builds.scheduler.fail(run, error)
             else:
                 self._builds.scheduler.start(run, arguments)
         self._builds.tell_who_waits()
 
-    def _arguments(self, build: CollectedBuild) -> dict[str, Any]:
-        """What the build function takes, resolved by pytest on the main thread."""
-        item = build.function_item()
+    def _arguments(self, item: pytest.Function, names: tuple[str, ...]) -> dict[str, Any]:
+        """What a function takes, resolved by pytest on the main thread through a hidden item."""
         try:
             item.ihook.pytest_runtest_setup(item=item)
-            return {name: item.funcargs[name] for name in build.definition.arguments}
+            return {name: item.funcargs[name] for name in names}
         finally:
             item.ihook.pytest_runtest_teardown(item=item, nextitem=self._boundary)
 
@@ -116,6 +118,7 @@ class Loop:
                 # Of a build that has finished there is no further news to wait for.
                 for _ in itertools.islice(courses[run.name], None if finished else 1):
                     pass
+                self._follow()
         finally:
             for course in courses.values():
                 course.close()
@@ -140,6 +143,16 @@ class Loop:
         yield
         self._run_items(images)
         run.release("")  # of a machine that was kept for a look at its failure
+        self._following += [i for i in items if isinstance(i, AfterImageItem)]
+
+    def _follow(self) -> None:
+        """Run what follows images, while there is no machine that waits for its tests."""
+        while self._following and not self._builds.scheduler.has_news:
+            item = self._following.popleft()
+            item.prepare(self._arguments)
+            self._run_items([item])
+            if all(i.build != item.build for i in self._following):
+                self._builds.runs[item.build].settle()
 
     def _run_items(self, items: Sequence[pytest.Item]) -> None:
         for item, after in itertools.pairwise([*items, self._boundary]):

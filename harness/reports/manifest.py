@@ -18,6 +18,7 @@ from harness.events import (
     BuildFinished,
     CallFinished,
     Event,
+    ImageFollowed,
     MachineKept,
     MachineLaunched,
     StageFinished,
@@ -88,6 +89,8 @@ class Manifest:
             entry["calls"].append(_call(event))
         elif isinstance(event, TestFinished):
             entry["tests"].append(_test(event))
+        elif isinstance(event, ImageFollowed):
+            entry.setdefault("after_image", []).append(_follower(event))
         elif isinstance(event, BuildFinished):
             entry["image"] = event.image.as_dict() if event.image else None
             entry["reason"] = event.reason
@@ -177,6 +180,12 @@ def _matters(event: Event) -> bool:
 def _call(event: CallFinished) -> dict[str, Any]:
     entry = {"call": event.call, "seconds": round(event.seconds, 3)}
     return entry | ({"replayed": True} if event.reason is None else {})
+
+
+def _follower(event: ImageFollowed) -> dict[str, Any]:
+    entry = {"name": event.name, "outcome": event.outcome, "seconds": round(event.seconds, 3)}
+    optional = {"reason": event.reason, "files": list(event.files)}
+    return entry | {name: value for name, value in optional.items() if value}
 
 
 def _test(event: TestFinished) -> dict[str, Any]:

@@ -158,6 +158,11 @@ class ImageFollowed(Event):
     files: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ImageRemoved(Event):
+    """The image is gone, as a post-processor was told: what was made of it stays."""
+
+
 class Dispatcher:
     """Hands each event to every reader, one event at a time, from whichever thread it comes.
 

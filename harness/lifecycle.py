@@ -46,7 +46,7 @@ from harness.secret import secrets_in
 from harness.states import State, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.definition import BuildDefinition
     from harness.gate import Gate, Phase
@@ -171,19 +171,24 @@ class BuildRun:
         if any(record.phases for record in records.values()):
             self.context.stopwatch.tell("test", sum(r.seconds for r in records.values()))
 
-    def follow(self, name: str, phase: Phase) -> None:
+    def follow(self, name: str, phase: Phase, files: Sequence[str] = ()) -> None:
         """What pytest has reported of a function that follows the image."""
         record = self.followed.setdefault(name, TestRecord())
         record.phases.append(phase)
         if phase.when == PHASES[-1]:
             told = (record.outcome, record.seconds, record.reason)
-            self._emit(ImageFollowed(self.name, name, *told))
+            self._emit(ImageFollowed(self.name, name, *told, tuple(files)))
 
-    def settle(self) -> None:
-        """What follows its image has been run; unless all went well, it must be run again."""
+    @property
+    def all_followed(self) -> bool:
+        """Whether all that follows its image has been run, and none of it failed."""
         records = [self.followed.get(f.name, TestRecord()) for f in self.definition.followers]
-        if not {FAILED, NOT_RUN} & {record.outcome for record in records}:
-            self._note_image()
+        return not {FAILED, NOT_RUN} & {record.outcome for record in records}
+
+    def note_image(self) -> None:
+        """Nothing is left to do with the image: a later run may find the build up to date."""
+        assert self.image is not None
+        up_to_date.note(self.context.input_hash, self.image, self._record.calls)
 
     def join(self) -> None:
         """Wait until the build is over, and all that it created gone.
@@ -254,7 +259,7 @@ class BuildRun:
         if word is Word.IMAGE:
             self.image = self._take_image(instance, connection)
             if not self.definition.followers:
-                self._note_image()
+                self.note_image()
 
     def _provisioned(self, function: Callable[[Machine], None]) -> tuple[Instance, Connection]:
         instance = self._boot(function)
@@ -314,11 +319,6 @@ class BuildRun:
         # Here a verify stage will boot the candidate before anybody can see it.
         with self._stage("publish"):
             return self.source.publish(candidate, self.context)
-
-    def _note_image(self) -> None:
-        """Nothing is left to do with the image: a later run may find the build up to date."""
-        if self.image is not None:
-            up_to_date.note(self.context.input_hash, self.image, self._record.calls)
 
     def _read_console(self, instance: Instance) -> bytes:
         try:

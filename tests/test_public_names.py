@@ -26,6 +26,7 @@ def test_the_public_names() -> None:
         "Source",
         "build",
         "only",
+        "post_processors",
         "provisioners",
         "sealed",
     ]

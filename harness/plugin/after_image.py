@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.errors import HarnessError
+from harness.events import ImageRemoved
 from harness.plugin.items import (
     RUN,
     ImageItem,
@@ -20,10 +21,11 @@ from harness.plugin.items import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from harness.follower import Follower
+    from harness.lifecycle import BuildRun
     from harness.model import Image
 
     Resolve = Callable[[pytest.Function, tuple[str, ...]], dict[str, Any]]
@@ -36,6 +38,10 @@ class AfterImageItem(StageItem):
     follower: Follower
     function_item: Callable[[], pytest.Function]
     """Makes the hidden item through which pytest resolves what the function takes."""
+    files: tuple[str, ...] = ()
+    """What a post-processor made."""
+    keeps_image: bool | None = None
+    """Whether a post-processor wants the image to stay; None: nothing was said."""
 
     def prepare(
         self, resolve: Callable[[pytest.Function, tuple[str, ...]], dict[str, Any]]
@@ -54,8 +60,16 @@ class AfterImageItem(StageItem):
             raise self._error
 
     def runtest(self) -> None:
-        image = self._image()
-        self.follower.function(image, **self._arguments)
+        from harness.post_processors import Chain, PostProcessor, Run  # most sessions have none
+
+        image, function = self._image(), self.follower.function
+        if not isinstance(function, PostProcessor | Chain):
+            function(image, **self._arguments)
+            return
+        chain = function if isinstance(function, Chain) else Chain(function)
+        run = Run.of(self.stash[RUN].context)
+        artifact, self.keeps_image = chain.process(image, run)
+        self.files = tuple(run.shown(path) for path in artifact.files if path not in image.files)
 
     def _image(self) -> Image:
         """The image of this run; otherwise nobody asks for it twice.
@@ -85,6 +99,24 @@ class AfterImageItem(StageItem):
         if place is not None:
             excinfo.traceback = excinfo.traceback.cut(path=place[0])
         return pytest.Item.repr_failure(self, excinfo, style)
+
+
+def conclude(run: BuildRun, items: Iterable[AfterImageItem]) -> None:
+    """All that follows a build's image has been run.
+
+    If all went well, a later run may find the build up to date. As in Packer the image goes only
+    now, when nothing needs it any more, and only if no post-processor keeps it.
+    """
+    if run.image is None or not run.all_followed:
+        return
+    wishes = {item.keeps_image for item in items}
+    if False in wishes and True not in wishes:
+        from harness.post_processors.chain import remove_image
+
+        remove_image(run.image)
+        run.context.events.emit(ImageRemoved(run.name))
+    else:
+        run.note_image()
 
 
 def _is_left_out(item: pytest.Item) -> bool:

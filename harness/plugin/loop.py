@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.plugin import worker
-from harness.plugin.after_image import AfterImageItem
+from harness.plugin.after_image import AfterImageItem, conclude
 from harness.plugin.collection import BUILDS
 from harness.plugin.items import BUILD, ImageItem, Position, position
 from harness.plugin.signals import Signals
@@ -152,7 +152,11 @@ class Loop:
             item.prepare(self._arguments)
             self._run_items([item])
             if all(i.build != item.build for i in self._following):
-                self._builds.runs[item.build].settle()
+                items = self._groups[item.build]
+                conclude(
+                    self._builds.runs[item.build],
+                    (i for i in items if isinstance(i, AfterImageItem)),
+                )
 
     def _run_items(self, items: Sequence[pytest.Item]) -> None:
         for item, after in itertools.pairwise([*items, self._boundary]):

@@ -50,8 +50,8 @@ class Results:
                 report.duration = seconds
             if isinstance(item, AfterImageItem):
                 excused = _excused(item, call, report)
-                told = {"harness_follower": [item.build, item.follower.name]}
-                vars(report).update(told, harness_excused=excused)
+                told = [item.build, item.follower.name, list(item.files)]
+                vars(report).update(harness_follower=told, harness_excused=excused)
         elif (build := item.stash.get(BUILD, "")) in self._runs:
             # On the report, since what comes of it (a rerun, say) is known only when it is logged.
             vars(report).update(harness_build=build, harness_excused=_excused(item, call, report))
@@ -67,8 +67,8 @@ class Results:
             run = self._runs[build]
             run.gate.record(run.machine_id, report.nodeid, _phase(report))
         elif follower := getattr(report, "harness_follower", None):
-            build, name = follower
-            self._runs[build].follow(name, _phase(report))
+            build, name, files = follower
+            self._runs[build].follow(name, _phase(report), files)
         else:
             self._beside(report)
 

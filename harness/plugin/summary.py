@@ -58,7 +58,9 @@ def _lines(entry: dict[str, Any]) -> Iterator[str]:
     yield f"{same}{image['id']}  {human(image['size'])}  {image['checksum']}"
     if same:
         return
-    if image["stable_path"]:
+    if entry.get("image_removed"):
+        yield "removed: keep_input_artifact=False"
+    elif image["stable_path"]:
         yield f"also at {image['stable_path']}"
     # What did not simply pass, and did not keep the image back.
     outcomes = Counter("flaky" if t.get("flaky") else t["outcome"] for t in entry["tests"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.errors import HarnessError
+from harness.errors import CommandError, CommandTimeoutError, HarnessError
 from harness.events import ImageRemoved
 from harness.plugin.items import (
     RUN,
@@ -91,11 +91,12 @@ class AfterImageItem(StageItem):
         return (*place, self.name) if place else super().reportinfo()
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        place = self.follower.place
-        if isinstance(excinfo.value, NoImage) or (
-            place is None and isinstance(excinfo.value, HarnessError)
-        ):
-            return str(excinfo.value)
+        place, error = self.follower.place, excinfo.value
+        if isinstance(error, NoImage):
+            return str(error)
+        if place is None and isinstance(error, HarnessError):
+            command = isinstance(error, CommandError | CommandTimeoutError)
+            return f"{self.build}: {self.follower.name} failed\n{'$ ' if command else ''}{error}"
         if place is not None:
             excinfo.traceback = excinfo.traceback.cut(path=place[0])
         return pytest.Item.repr_failure(self, excinfo, style)

@@ -326,6 +326,115 @@ def test_secrets_stay_hidden(project: Project) -> None:
     assert "correct horse" not in (project.path / "reports" / "manifest.json").read_text()
 
 
+FILES = """
+import dataclasses
+from harness import post_processors as pp
+
+@dataclasses.dataclass(frozen=True)
+class Files(FakeSource):
+    def publish(self, image, context):
+        path = context.root / "images" / f"{context.build}.img"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("data")
+        return dataclasses.replace(image, path=path, id=str(path.relative_to(context.root)))
+
+    def find_image(self, made_of, noted, context):
+        return noted if noted and noted.path.exists() else None
+
+@harness.build(Files(diary=DIARY))
+def web(machine): pass
+
+def test_one(web): pass
+"""
+
+
+def test_post_processors_follow_images_too(project: Project) -> None:
+    project.write(
+        f"""{FILES}
+web.after_image(pp.Checksum())
+web.after_image(pp.Chain(pp.Compress(output="images/web.gz"), pp.Manifest(), name="pack"))
+web.after_image(pp.ShellLocal(name="tell", inline=["echo about $HARNESS_ARTIFACT; false"]))
+web.after_image(pp.Compress(only=["other"], name="not-here"))
+"""
+    )
+    (project.path / "below").mkdir()
+    project.pytester._monkeypatch.chdir(project.path / "below")
+    result = project.run("--rootdir", "..", "..")
+    result.assert_outcomes(passed=6, failed=1)
+    made = {f["name"]: f.get("files", []) for f in project.manifest()["web.fake"]["after_image"]}
+    assert made == {
+        "checksum": ["images/web.fake.img.sha256"],
+        "pack": ["images/web.gz"],
+        "tell": [],
+        "not-here": [],
+    }
+    result.stdout.fnmatch_lines(
+        [
+            "*_ tell[[]fake] _*",
+            "web.fake: tell failed",
+            "$ echo about $HARNESS_ARTIFACT; false",
+            "exit status 1",
+            "*Captured stdout call*",
+            "about */images/web.fake.img",
+            "web.fake  checksum: images/web.fake.img.sha256",
+            "web.fake  pack: images/web.gz",
+            "web.fake  tell failed: the image is there all the same",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+    assert "post_processors" not in result.stdout.str()
+    document = json.loads((project.path / "packer-manifest.json").read_text())
+    assert document["builds"][0]["files"][0]["name"] == "images/web.gz"
+
+
+def test_the_manifest_of_several_workers_is_one(project: Project) -> None:
+    sources = ", ".join(f'Files(name="{name}")' for name in "abcdef")
+    project.write(
+        FILES.replace("Files(diary=DIARY)", sources) + "\nweb.after_image(pp.Manifest())\n"
+    )
+    assert project.run("-n", "3").ret == 0
+    document = json.loads((project.path / "packer-manifest.json").read_text())
+    assert sorted(entry["name"] for entry in document["builds"]) == list("abcdef")
+    assert {entry["packer_run_uuid"] for entry in document["builds"]} == {document["last_run_uuid"]}
+
+
+@pytest.mark.parametrize(
+    ("others", "removed"),
+    [
+        ("", True),
+        ("@web.after_image\ndef look(image): assert image.path.exists()", True),
+        ("web.after_image(pp.Checksum())", False),
+        ("@web.after_image\ndef fail(image): assert False", False),
+    ],
+)
+def test_an_image_goes_when_nothing_needs_it_any_more(
+    project: Project, others: str, removed: bool
+) -> None:
+    compress = 'pp.Compress(output="web.gz", keep_input_artifact=False)'
+    project.write(f"{FILES}\nweb.after_image({compress})\n{others}\n")
+    result = project.run()
+    assert (project.path / "web.gz").exists()
+    assert (project.path / "images" / "web.fake.img").exists() is not removed
+    assert project.manifest()["web.fake"].get("image_removed", False) is removed
+    assert ("removed: keep_input_artifact=False" in result.stdout.str()) is removed
+    if removed:
+        project.run("--skip-unchanged")
+        assert project.diary().count("web.fake boot") == 2, "the image is not there any more"
+
+
+def test_a_command_keeps_a_secret(project: Project) -> None:
+    project.write(
+        f"""{FILES}
+TOKEN = harness.Secret("correct horse")
+web.after_image(pp.ShellLocal(inline=["echo $TOKEN"], environment_vars={{"TOKEN": TOKEN}}))
+"""
+    )
+    result = project.run("-s")
+    assert result.ret == 0
+    assert "***" in result.stdout.str()
+    assert "correct horse" not in result.stdout.str()
+
+
 @pytest.mark.parametrize(
     ("follower", "sentence"),
     [

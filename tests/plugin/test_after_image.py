@@ -382,7 +382,7 @@ web.after_image(pp.Compress(only=["other"], name="not-here"))
         ]
     )
     assert "Traceback" not in result.stdout.str()
-    assert "post_processors" not in result.stdout.str()
+    assert "harness/post_processors" not in result.stdout.str()
     document = json.loads((project.path / "packer-manifest.json").read_text())
     assert document["builds"][0]["files"][0]["name"] == "images/web.gz"
 

@@ -205,6 +205,17 @@ class Build(pytest.Collector):
         return any(rest == self.name and (here / p).resolve() == self.path for p, _, rest in asked)
 
 
+def names_of_builds(session: pytest.Session) -> list[str]:
+    """The builds that the session's items are of, as far as they were collected at all."""
+    return [*dict.fromkeys(b for i in session.items if (b := i.stash.get(BUILD, None)))]
+
+
+def selected_builds(session: pytest.Session) -> list[CollectedBuild]:
+    """The same builds, without those that could not be collected."""
+    known = session.config.stash.get(BUILDS, {})
+    return [known[name] for name in names_of_builds(session) if name in known]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collect_file(
     file_path: Path, parent: pytest.Collector

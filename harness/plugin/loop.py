@@ -11,7 +11,7 @@ import pytest
 
 from harness.plugin import worker
 from harness.plugin.after_image import AfterImageItem, conclude
-from harness.plugin.collection import BUILDS
+from harness.plugin.collection import names_of_builds, selected_builds
 from harness.plugin.items import BUILD, ImageItem, Position, position
 from harness.plugin.signals import Signals
 
@@ -29,8 +29,7 @@ _NOTHING_TESTED = "none of its tests was selected"
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Take over where builds are selected; else leave everything to pytest."""
     option = session.config.option
-    names = dict.fromkeys(b for i in session.items if (b := i.stash.get(BUILD, None)))
-    if not names or option.collectonly or option.setuponly or option.setupplan:
+    if not names_of_builds(session) or option.collectonly or option.setuponly or option.setupplan:
         worker.tell_ready(session.config)
         return None
     if session.testsfailed and not option.continue_on_collection_errors:
@@ -39,8 +38,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     from harness.plugin import junit
     from harness.plugin.session import BuildSession
 
-    known = session.config.stash.get(BUILDS, {})  # without those that could not be collected
-    builds = [known[name] for name in names if name in known]
+    builds = selected_builds(session)
     signals = Signals()
     with (
         signals.handled(),

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness import post_processors as post_processors
     from harness import provisioners as provisioners
     from harness.assertions import Host as Host
     from harness.definition import build as build
@@ -47,7 +48,7 @@ _PUBLIC = {
     "sealed": "harness.definition",
     "var": "harness.variables",
 }
-_MODULES = ("provisioners",)
+_MODULES = ("post_processors", "provisioners")
 
 __all__ = [  # noqa: PLE0604 - the names are the table's, so that there is one list
     *_PUBLIC,

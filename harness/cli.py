@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import cache_command, journal, kept, reaper, variables_command
+from harness import cache_command, examine_command, journal, kept, reaper, variables_command
 from harness.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb and return its exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if hasattr(options, "pytest"):  # what it does not know is pytest's
+        options.pytest = rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         status: int = options.run(options)
     except ConfigurationError as error:
@@ -47,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     remove.set_defaults(run=_remove)
     cache_command.add_to(verbs)
     variables_command.add_to(verbs)
+    examine_command.add_to(verbs)
     return parser
 
 

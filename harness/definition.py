@@ -6,11 +6,12 @@ import inspect
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
 import pytest
 
 from harness.errors import ConfigurationError
+from harness.follower import NAME, NOT_CALLED, VARIABLES, Follower
 from harness.seal import Seal
 from harness.sources.base import Source
 
@@ -19,18 +20,11 @@ if TYPE_CHECKING:
 
     from harness.assertions import Host
 
+_Function = TypeVar("_Function", bound="Callable[..., object]")
+
 ATTRIBUTE = "__harness_build__"
-VARIABLES = "variables"
-"""What build functions and tests call the values of their variables."""
 ALL = "__harness_builds__"
 """In a module: every build that it has made, though another may have taken its name since."""
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-_NOT_CALLED = (
-    inspect.isgeneratorfunction,
-    inspect.iscoroutinefunction,
-    inspect.isasyncgenfunction,
-)
-"""Kinds of functions that a call only prepares."""
 
 
 class Machines(Protocol):
@@ -83,6 +77,8 @@ class BuildDefinition:
     sudo: bool | str = False
     tests: tuple[str, ...] = ()
     seal: Seal | Literal[False] = field(default_factory=Seal)
+    followers: list[Follower] = field(default_factory=list)
+    """What runs once an image is there, in order; the module adds to it below the build."""
 
     @property
     def file(self) -> Path:
@@ -97,6 +93,11 @@ class BuildDefinition:
     @property
     def takes_variables(self) -> bool:
         return VARIABLES in tuple(inspect.signature(self.function).parameters)[1:]
+
+    def after_image(self, function: _Function, /) -> _Function:
+        """See `BuildFixture.after_image`."""
+        self.followers.append(Follower(function))
+        return function
 
     def host(self, request: pytest.FixtureRequest) -> Any:
         """What a fixture is whose parameters are the sources: the host of the machine."""
@@ -116,7 +117,7 @@ class BuildDefinition:
                 f"the build {self.name!r} takes {takes or 'nothing'!r} as its first argument: "
                 f"a build function is `def {self.name}(machine: harness.Machine) -> None`"
             )
-        if any(kind(self.function) for kind in _NOT_CALLED):
+        if any(kind(self.function) for kind in NOT_CALLED):
             yield (
                 f"the build {self.name!r} is a generator or async function, which would never "
                 "run: write a plain function without yield and async; what is after the tests is "
@@ -138,7 +139,7 @@ class BuildDefinition:
             return
         names = [source_name(s) for s in self.sources]
         for name in names:
-            if not re.fullmatch(_NAME, name):
+            if not re.fullmatch(NAME, name):
                 yield (
                     f"the build {self.name!r} has a source named {name!r}: a name is of letters, "
                     'digits, ".", "_" and "-", and begins with a letter or digit'
@@ -149,6 +150,7 @@ class BuildDefinition:
                 f'give each a name of its own, as in Qemu(..., name="{name}-2")'
             )
         yield from (f"the build {self.name!r} has {p}" for p in self._seal_problems())
+        yield from self._follower_problems()
 
     def _seal_problems(self) -> Iterator[str]:
         chosen: object = self.seal
@@ -157,11 +159,44 @@ class BuildDefinition:
         elif chosen is not False:
             yield f"seal={self.seal!r}: write harness.Seal(keep=[...], also=[...]), True or False"
 
+    def _follower_problems(self) -> Iterator[str]:
+        problems = [p for f in self.followers for p in f.problems(self.name)]
+        yield from problems
+        names = [] if problems else [f.name for f in self.followers]
+        for name in sorted({n for n in names if names.count(n) > 1}):
+            yield (
+                f"the build {self.name!r} has {names.count(name)} functions named {name!r} that "
+                "follow its image: give each a name of its own (of a post-processor: name=...)"
+            )
+
 
 class BuildFixture(Protocol):
     """What `build` returns: a pytest fixture; only tests may use it, by its name."""
 
     __name__: str
+
+    def after_image(self, function: _Function, /) -> _Function:
+        """Have a function run once the image is there, for each source; a decorator.
+
+        The function is an item of its own (``web::publish[qemu]``), which runs, as tests do, in
+        pytest's own thread: after the image was taken, and when no build waits to be tested. Where
+        there is no image it is skipped, and says why. Its failure fails the run; the image stays.
+        Several run in the order in which they are written, each whatever became of the others.
+
+        Args:
+            function: takes ``image`` (`harness.Image`) and, by name, unparametrised session
+                fixtures. Also a post-processor of `harness.post_processors`.
+
+        Raises:
+            ConfigurationError: at collection, in a sentence, where it could not run.
+
+        Example:
+            ```python
+            @web.after_image
+            def publish(image: harness.Image) -> None:
+                shutil.copy(image.path, "/srv/images/")
+            ```
+        """
 
 
 def build(
@@ -244,9 +279,10 @@ def build(
         made = pytest.fixture(
             scope="module", params=sources, ids=source_name, name=definition.name
         )(fixture)
-        setattr(made, ATTRIBUTE, definition)
+        # pytest matches its class exactly: what hangs on a build is attributes of the object.
+        vars(made).update({ATTRIBUTE: definition, "after_image": definition.after_image})
         function.__globals__.setdefault(ALL, []).append(definition)
-        return made
+        return cast("BuildFixture", made)
 
     return decorate
 

@@ -144,6 +144,25 @@ class BuildFinished(Event):
     up_to_date: bool = False
 
 
+@dataclass(frozen=True)
+class ImageFollowed(Event):
+    """What follows an image is over; ``outcome`` is a test's, ``files`` what it made, if it says.
+
+    It comes after `BuildFinished`.
+    """
+
+    name: str
+    outcome: str
+    seconds: float = 0.0
+    reason: str = ""
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImageRemoved(Event):
+    """The image is gone, as a post-processor was told: what was made of it stays."""
+
+
 class Dispatcher:
     """Hands each event to every reader, one event at a time, from whichever thread it comes.
 

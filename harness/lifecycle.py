@@ -33,21 +33,23 @@ from harness.events import (
     BuildFinished,
     BuildStarted,
     ConsoleRead,
+    ImageFollowed,
     MachineKept,
     MachineLaunched,
     Notice,
     StageStarted,
     TestFinished,
 )
+from harness.gate import FAILED, NOT_RUN, PHASES, TestRecord
 from harness.machine import Machine
 from harness.secret import secrets_in
 from harness.states import State, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.definition import BuildDefinition
-    from harness.gate import Gate
+    from harness.gate import Gate, Phase
     from harness.kept import Kept
     from harness.model import Image
     from harness.sources.base import Connection, Context, Instance, Source
@@ -85,6 +87,8 @@ class BuildRun:
         self.image: Image | None = None
         self.up_to_date: Image | None = None
         """An image of an earlier run that was made of the same; then there is no machine."""
+        self.followed: dict[str, TestRecord] = {}
+        """What became of each function that follows its image, as far as it ran."""
         self.reason = ""
         self.machine: Machine | None = None
         self.host: assertions.Host | None = None
@@ -167,6 +171,25 @@ class BuildRun:
         if any(record.phases for record in records.values()):
             self.context.stopwatch.tell("test", sum(r.seconds for r in records.values()))
 
+    def follow(self, name: str, phase: Phase, files: Sequence[str] = ()) -> None:
+        """What pytest has reported of a function that follows the image."""
+        record = self.followed.setdefault(name, TestRecord())
+        record.phases.append(phase)
+        if phase.when == PHASES[-1]:
+            told = (record.outcome, record.seconds, record.reason)
+            self._emit(ImageFollowed(self.name, name, *told, tuple(files)))
+
+    @property
+    def all_followed(self) -> bool:
+        """Whether all that follows its image has been run, and none of it failed."""
+        records = [self.followed.get(f.name, TestRecord()) for f in self.definition.followers]
+        return not {FAILED, NOT_RUN} & {record.outcome for record in records}
+
+    def note_image(self) -> None:
+        """Nothing is left to do with the image: a later run may find the build up to date."""
+        assert self.image is not None
+        up_to_date.note(self.context.input_hash, self.image, self._record.calls)
+
     def join(self) -> None:
         """Wait until the build is over, and all that it created gone.
 
@@ -235,6 +258,8 @@ class BuildRun:
             word = self._tested(State.SEALED)
         if word is Word.IMAGE:
             self.image = self._take_image(instance, connection)
+            if not self.definition.followers:
+                self.note_image()
 
     def _provisioned(self, function: Callable[[Machine], None]) -> tuple[Instance, Connection]:
         instance = self._boot(function)
@@ -293,9 +318,7 @@ class BuildRun:
             candidate = self.source.capture(instance, self.context)
         # Here a verify stage will boot the candidate before anybody can see it.
         with self._stage("publish"):
-            image = self.source.publish(candidate, self.context)
-        up_to_date.note(self.context.input_hash, image, self._record.calls)
-        return image
+            return self.source.publish(candidate, self.context)
 
     def _read_console(self, instance: Instance) -> bytes:
         try:

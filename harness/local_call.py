@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import tempfile
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from harness.errors import CommandError, ConfigurationError
 from harness.model import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from harness.model import CommandResult
@@ -33,7 +34,8 @@ class LocalCall:
     timeout: float | None
     valid_exit_codes: Collection[int]
 
-    def run(self, context: Context, tell: Callable[[str, bytes], None]) -> CommandResult:
+    def run(self, context: Context | None, tell: Callable[[str, bytes], None]) -> CommandResult:
+        """Run it for a build; without one nobody stops it but its deadline, or Ctrl-C."""
         if not self.cwd.is_dir():
             raise ConfigurationError(f"machine.local: cwd={self.cwd} is no folder")
         # Files without a name: nothing in the process list, and nothing to clean up.
@@ -59,24 +61,35 @@ class LocalCall:
         self,
         made: Script,
         files: tuple[IO[bytes], ...],
-        context: Context,
+        context: Context | None,
         tell: Callable[[str, bytes], None],
     ) -> CommandResult:
-        process = Resource("process", secrets.token_hex(16), TYPE, context.build)
-        context.journal.intend(process)
-        try:
+        with _journalled(context) as mark:
             return local_process.run(
                 ["/bin/sh", "-e", _path(files[0])],
                 name=made.title,
                 cwd=self.cwd,
                 timeout=self.timeout,
-                cancelled=context.cancel.is_set,
+                cancelled=lambda: context is not None and context.cancel.is_set(),
                 on_output=tell,
                 pass_fds=[file.fileno() for file in files],
-                mark=process.id,
+                mark=mark,
             )
-        finally:
-            context.journal.gone(process)
+
+
+@contextlib.contextmanager
+def _journalled(context: Context | None) -> Iterator[str]:
+    """A mark of what runs meanwhile, by which the next run finds it if we are killed."""
+    mark = secrets.token_hex(16)
+    if context is None:
+        yield mark
+        return
+    process = Resource("process", mark, TYPE, context.build)
+    context.journal.intend(process)
+    try:
+        yield mark
+    finally:
+        context.journal.gone(process)
 
 
 class LocalProcesses:

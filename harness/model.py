@@ -116,8 +116,9 @@ class Resource:
 class Image:
     """What a build yields.
 
-    ``id`` is how its platform names it: a path for local images. ``size`` is in bytes;
-    ``checksum`` reads ``sha256:…``.
+    ``id`` is how its platform names it: for a local image its path, relative to pytest's rootdir
+    where it is inside. ``size`` is in bytes; ``checksum`` reads ``sha256:…``. ``path`` is absolute,
+    ``stable_path``, which always leads to the newest image of the build, is relative as ``id`` is.
     """
 
     id: str
@@ -129,6 +130,14 @@ class Image:
     path: Path | None = None
     stable_path: Path | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of a local image, its disk first; of an image in a cloud none."""
+        if self.path is None:
+            return ()
+        others = self.properties.get("additional_disks", ())
+        return (self.path, *(self.path.with_name(Path(disk["id"]).name) for disk in others))
 
     def as_dict(self) -> dict[str, Any]:
         """The image as JSON knows it."""

@@ -49,6 +49,11 @@ class Scheduler:
         with self._admission:
             return list(self._waiting)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether a build has become ready, has failed or finished, and nobody was told yet."""
+        return not self._news.empty()
+
     def start(self, run: BuildRun, arguments: Mapping[str, Any]) -> None:
         """Start a build now, or as soon as the bound allows it."""
         with self._admission:

@@ -27,6 +27,7 @@ def test_the_public_names() -> None:
         "Variables",
         "build",
         "only",
+        "post_processors",
         "provisioners",
         "sealed",
         "var",

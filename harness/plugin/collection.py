@@ -10,15 +10,17 @@ from __future__ import annotations
 import functools
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from harness.declared import Declared
-from harness.definition import ALL, VARIABLES, BuildDefinition, definition_of, source_name
+from harness.definition import ALL, BuildDefinition, definition_of, source_name
 from harness.errors import ConfigurationError
-from harness.given import Namespace
+from harness.follower import VARIABLES, Follower
+from harness.given import Namespace, Variables
 from harness.plugin import checks, only, shares, tree, variables, worker
+from harness.plugin.after_image import AfterImageItem
 from harness.plugin.items import (
     BUILD,
     ImageItem,
@@ -30,10 +32,12 @@ from harness.plugin.items import (
 from harness.sources.base import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+
 
 CONFTEST_BUILDS = pytest.StashKey[list[str]]()
 BUILDS = pytest.StashKey[dict[str, "CollectedBuild"]]()
+_StageItem = TypeVar("_StageItem", bound=StageItem)
 
 
 class CollectedBuild:
@@ -56,15 +60,29 @@ class CollectedBuild:
         self.variables = Namespace()
         """With values once the run has them, as has the source then."""
 
+    def values(self, taker: BuildDefinition | Follower) -> dict[str, Variables]:
+        """What a function gets by the name ``variables``, if it takes that."""
+        return {VARIABLES: Variables(self.variables)} if taker.takes_variables else {}
+
     def function_item(self) -> pytest.Function:
         """A hidden item through which pytest resolves what the build function takes."""
-        known = {"machine": None} | ({VARIABLES: None} if self.definition.takes_variables else {})
+        known = {"machine": None, **self.values(self.definition)}
         call = functools.partial(self.definition.function, **known)
+        return self._hidden(self.definition.name, call, self.definition.arguments)
+
+    def follower_item(self, follower: Follower) -> pytest.Function:
+        """The same for a function that follows the image."""
+        known = {"image": None, **self.values(follower)}
+        call = functools.partial(follower.function, **known)
+        return self._hidden(follower.name, call, follower.arguments)
+
+    def _hidden(
+        self, name: str, call: Callable[..., object], wanted: Collection[str]
+    ) -> pytest.Function:
         item = pytest.Function.from_parent(
-            self.file.module, name=f"{self.definition.name}[{self.name}]", callobj=call
+            self.file.module, name=f"{name}[{self.name}]", callobj=call
         )
         # Of the fixtures that apply by themselves only the session's: the module's are its tests'.
-        wanted = self.definition.arguments
         item.fixturenames = [n for n in item.fixturenames if n in wanted or _is_session(item, n)]
         return item
 
@@ -173,11 +191,22 @@ class Build(pytest.Collector):
         nodes: list[pytest.Item | pytest.Collector] = [*self.shared]
         if self._is_asked_for_by_name():
             nodes += [i for i in self.parent.items if i.stash.get(BUILD, None) in names]
-        stages = [self._stage(kind, b) for kind in (ProvisionItem, ImageItem) for b in self.builds]
-        return stages + nodes
+        kinds: tuple[type[StageItem], ...] = (ProvisionItem, ImageItem)
+        stages = [self._stage(kind, b) for kind in kinds for b in self.builds]
+        followers = [self._follower(f, b) for b in self.builds for f in b.definition.followers]
+        return stages + nodes + followers
 
-    def _stage(self, kind: type[StageItem], build: CollectedBuild) -> StageItem:
-        name = f"{kind.stage}[{source_name(build.source)}]"
+    def _follower(self, follower: Follower, build: CollectedBuild) -> StageItem:
+        item = self._stage(AfterImageItem, build, follower.name)
+        item.follower = follower
+        item.function_item = functools.partial(build.follower_item, follower)
+        item.values = functools.partial(build.values, follower)
+        item.own_markers += follower.marks
+        item.keywords.update({mark.name: mark for mark in follower.marks})
+        return item
+
+    def _stage(self, kind: type[_StageItem], build: CollectedBuild, stage: str = "") -> _StageItem:
+        name = f"{stage or kind.stage}[{source_name(build.source)}]"
         item = kind.from_parent(self, name=name, nodeid=f"{self.nodeid}::{name}")
         item.line = build.definition.function.__code__.co_firstlineno - 1
         item.stash[BUILD] = build.name
@@ -189,6 +218,17 @@ class Build(pytest.Collector):
         here = self.config.invocation_params.dir
         asked = (arg.partition("::") for arg in self.config.args)
         return any(rest == self.name and (here / p).resolve() == self.path for p, _, rest in asked)
+
+
+def names_of_builds(session: pytest.Session) -> list[str]:
+    """The builds that the session's items are of, as far as they were collected at all."""
+    return [*dict.fromkeys(b for i in session.items if (b := i.stash.get(BUILD, None)))]
+
+
+def selected_builds(session: pytest.Session) -> list[CollectedBuild]:
+    """The same builds, without those that could not be collected."""
+    known = session.config.stash.get(BUILDS, {})
+    return [known[name] for name in names_of_builds(session) if name in known]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -297,16 +337,25 @@ def _in_classes(values: Iterable[object], path: Path) -> Iterator[str]:
 
 
 def _argument_problems(build: CollectedBuild) -> Iterator[str]:
-    """Whether pytest can resolve what the build function takes, before any machine is there."""
-    definition, item = build.definition, build.function_item()
+    """Whether pytest can resolve what functions take, before any machine is there."""
+    definition = build.definition
     where = f"{build.file.path}: the build {definition.name!r}"
-    for name in definition.arguments:
+    yield from _fixture_problems(where, build.function_item(), definition.arguments)
+    for follower in definition.followers:
+        where = f"{build.file.path}: {follower.name!r}, after the image of {definition.name!r},"
+        yield from _fixture_problems(where, build.follower_item(follower), follower.arguments)
+
+
+def _fixture_problems(
+    where: str, item: pytest.Function, arguments: Collection[str]
+) -> Iterator[str]:
+    for name in arguments:
         if not item._fixtureinfo.name2fixturedefs.get(name):  # noqa: SLF001 - pytest has no other
             yield f"{where} takes {name!r}, and there is no fixture of that name"
         elif not _is_session(item, name):
             yield (
                 f"{where} takes the fixture {name!r}, whose scope is not the session: "
-                "a build function may take session fixtures only"
+                "such a function may take session fixtures only"
             )
     for name in item.fixturenames:
         fixtures = item._fixtureinfo.name2fixturedefs.get(name, ())  # noqa: SLF001 - as above

@@ -20,6 +20,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if worker.identity(config) is not None:
         config.pluginmanager.register(worker.Refusals(config))
     distributed = config.getoption("dist", "no") != "no" and not worker.is_worker(config)
+    if config.option.collectonly:  # xdist leaves that to this process
+        return
     if distributed and any(checks.has_builds(path) for path in _modules(config)):
         from harness.plugin.controller import Controller
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.definition import VARIABLES
-from harness.given import Variables
 from harness.plugin import worker
-from harness.plugin.collection import BUILDS
+from harness.plugin.after_image import AfterImageItem, conclude
+from harness.plugin.collection import names_of_builds, selected_builds
 from harness.plugin.items import BUILD, ImageItem, Position, position
 from harness.plugin.signals import Signals
 
@@ -29,8 +29,7 @@ _NOTHING_TESTED = "none of its tests was selected"
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Take over where builds are selected; else leave everything to pytest."""
     option = session.config.option
-    names = dict.fromkeys(b for i in session.items if (b := i.stash.get(BUILD, None)))
-    if not names or option.collectonly or option.setuponly or option.setupplan:
+    if not names_of_builds(session) or option.collectonly or option.setuponly or option.setupplan:
         worker.tell_ready(session.config)
         return None
     if session.testsfailed and not option.continue_on_collection_errors:
@@ -39,8 +38,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     from harness.plugin import junit, variables
     from harness.plugin.session import BuildSession
 
-    known = session.config.stash.get(BUILDS, {})  # without those that could not be collected
-    builds = [known[name] for name in names if name in known]
+    builds = selected_builds(session)
     variables.settle(session.config, builds)
     signals = Signals()
     with (
@@ -71,6 +69,7 @@ class Loop:
         for item in session.items:
             name = item.stash.get(BUILD, None)
             self._groups.setdefault(name if name in builds.runs else None, []).append(item)
+        self._following: collections.deque[AfterImageItem] = collections.deque()
         self._current: pytest.Item | None = None
         self._left = len(session.items)
         builds.adopt(session.items)
@@ -91,27 +90,26 @@ class Loop:
     def _start_builds(self) -> None:
         for build in self._collected:
             run = self._builds.runs[build.name]
-            if all(isinstance(i, ImageItem) for i in self._groups[run.name]):
+            if all(isinstance(i, ImageItem | AfterImageItem) for i in self._groups[run.name]):
                 reason = f"{_NOTHING_TESTED}: no image was taken{run.gate.way_out}"
                 self._builds.scheduler.skip(run, reason)
                 continue
             try:
-                arguments = self._arguments(build)
+                arguments = {
+                    **self._arguments(build.function_item(), build.definition.arguments),
+                    **build.values(build.definition),
+                }
             except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:  # noqa: BLE001
                 self._builds.scheduler.fail(run, error)
             else:
                 self._builds.scheduler.start(run, arguments)
         self._builds.tell_who_waits()
 
-    def _arguments(self, build: CollectedBuild) -> dict[str, Any]:
-        """What the build function takes, resolved by pytest on the main thread."""
-        item, takes = build.function_item(), build.definition.takes_variables
+    def _arguments(self, item: pytest.Function, names: tuple[str, ...]) -> dict[str, Any]:
+        """What a function takes, resolved by pytest on the main thread through a hidden item."""
         try:
             item.ihook.pytest_runtest_setup(item=item)
-            return {
-                **{name: item.funcargs[name] for name in build.definition.arguments},
-                **({VARIABLES: Variables(build.variables)} if takes else {}),
-            }
+            return {name: item.funcargs[name] for name in names}
         finally:
             item.ihook.pytest_runtest_teardown(item=item, nextitem=self._boundary)
 
@@ -122,6 +120,7 @@ class Loop:
                 # Of a build that has finished there is no further news to wait for.
                 for _ in itertools.islice(courses[run.name], None if finished else 1):
                     pass
+                self._follow()
         finally:
             for course in courses.values():
                 course.close()
@@ -146,6 +145,20 @@ class Loop:
         yield
         self._run_items(images)
         run.release("")  # of a machine that was kept for a look at its failure
+        self._following += [i for i in items if isinstance(i, AfterImageItem)]
+
+    def _follow(self) -> None:
+        """Run what follows images, while there is no machine that waits for its tests."""
+        while self._following and not self._builds.scheduler.has_news:
+            item = self._following.popleft()
+            item.prepare(self._arguments)
+            self._run_items([item])
+            if all(i.build != item.build for i in self._following):
+                items = self._groups[item.build]
+                conclude(
+                    self._builds.runs[item.build],
+                    (i for i in items if isinstance(i, AfterImageItem)),
+                )
 
     def _run_items(self, items: Sequence[pytest.Item]) -> None:
         for item, after in itertools.pairwise([*items, self._boundary]):

@@ -9,6 +9,7 @@ import pytest
 from harness import assertions
 from harness.gate import Phase
 from harness.plugin import junit, masked
+from harness.plugin.after_image import AfterImageItem
 from harness.plugin.items import (
     BUILD,
     NoMachine,
@@ -49,8 +50,12 @@ class Results:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if isinstance(item, StageItem):
-            if report.when == "call":
-                report.duration = item.seconds()
+            if report.when == "call" and (seconds := item.seconds()) is not None:
+                report.duration = seconds
+            if isinstance(item, AfterImageItem):
+                excused = _excused(item, call, report)
+                told = [item.build, item.follower.name, list(item.files)]
+                vars(report).update(harness_follower=told, harness_excused=excused)
         elif (build := item.stash.get(BUILD, "")) in self._runs:
             # On the report, since what comes of it (a rerun, say) is known only when it is logged.
             vars(report).update(harness_build=build, harness_excused=_excused(item, call, report))
@@ -62,21 +67,14 @@ class Results:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        build = getattr(report, "harness_build", None)
-        if build is None:
+        if build := getattr(report, "harness_build", None):
+            run = self._runs[build]
+            run.gate.record(run.machine_id, report.nodeid, _phase(report))
+        elif follower := getattr(report, "harness_follower", None):
+            build, name, files = follower
+            self._runs[build].follow(name, _phase(report), files)
+        else:
             self._beside(report)
-            return
-        run = self._runs[build]
-        assert report.when is not None
-        phase = Phase(
-            report.when,
-            report.outcome,
-            report.duration,
-            _reason(report),
-            excused=report.harness_excused,
-            expected_failure=hasattr(report, "wasxfail"),
-        )
-        run.gate.record(run.machine_id, report.nodeid, phase)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excrepr: object) -> None:
@@ -100,6 +98,18 @@ class Results:
             return str(error.msg)
         run.error_shown = True  # no item of that stage came before: the first test tells
         return f"{error.msg}\n{failure_text(run, run.error)}"
+
+
+def _phase(report: pytest.TestReport) -> Phase:
+    assert report.when is not None
+    return Phase(
+        report.when,
+        report.outcome,
+        report.duration,
+        _reason(report),
+        excused=vars(report)["harness_excused"],
+        expected_failure=hasattr(report, "wasxfail"),
+    )
 
 
 def _excused(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> bool:

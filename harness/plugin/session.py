@@ -48,18 +48,27 @@ class BuildSession:
         config: pytest.Config,
         builds: list[CollectedBuild],
         one_of_several: worker.Worker | None = None,
+        scratch: Path | None = None,
     ) -> None:
-        """``one_of_several``: where workers share the builds, this one of them."""
+        """Know the builds; nothing of them is begun.
+
+        Args:
+            config: pytest's.
+            builds: the selected ones.
+            one_of_several: where workers share the builds, this one of them.
+            scratch: a folder for notes, where the builds are only looked at (`problems`).
+        """
         self.config = config
         self._worker = one_of_several
-        _require_folders(config)
+        if scratch is None:
+            _require_folders(config)
         attached = {b.name: attaching.attached(config, b) for b in builds}
         self.identity = worker.identity(config) or run_identity.new(config.rootpath)
         self.cancel = CancelToken()
         self.events = Dispatcher()
         self._terminal = terminal.Terminal(config)
         name = f"{self.identity.id}{worker.suffix(config)}.jsonl"
-        self.journal = Journal(journal.directory() / name)
+        self.journal = Journal((scratch or journal.directory()) / name)
         self._while_open = contextlib.ExitStack()
         self._known_names = selection.known_names(config)
         self.runs = {b.name: self._run(b, attached[b.name]) for b in builds}
@@ -77,7 +86,7 @@ class BuildSession:
         for reader in readers:
             self.events.subscribe(reader)
         try:
-            self._validate()
+            self._refuse_problems()
             if self._worker is not None:
                 self._worker.wait_for_the_others(list(self.runs))
         except BaseException:
@@ -189,7 +198,12 @@ class BuildSession:
         except OSError as error:
             self.events.emit(Notice("", f"the cache cannot be pruned: {error}"))
 
-    def _validate(self) -> None:
+    def _refuse_problems(self) -> None:
+        if problems := self.problems():
+            raise pytest.UsageError(*problems)
+
+    def problems(self) -> list[str]:
+        """What the sources find wrong, a sentence each; they create nothing for that."""
         problems = []
         for run in self.runs.values():
             run.hide_secrets()
@@ -198,8 +212,7 @@ class BuildSession:
                 run.source.validate(run.context)
             except HarnessError as error:
                 problems.append(self.events.masker.text(f"{run.name}: {error}"))
-        if problems:
-            raise pytest.UsageError(*problems)
+        return problems
 
 
 def _code_digest(build: CollectedBuild, root: Path) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.gate import PASSED
+from harness.gate import FAILED, NOT_RUN, PASSED
 from harness.reports import manifest
 from harness.units import human
 
@@ -40,7 +40,7 @@ class Summary:
             return
         terminalreporter.section("images")
         for entry in entries:
-            for line in (*_lines(entry), *_times(entry)):
+            for line in (*_lines(entry), *_followers(entry), *_times(entry)):
                 terminalreporter.write_line(f"{entry['build']}  {line}")
         terminalreporter.write_line(f"manifest: {os.path.relpath(self._root / manifest.PATH)}")
 
@@ -58,12 +58,22 @@ def _lines(entry: dict[str, Any]) -> Iterator[str]:
     yield f"{same}{image['id']}  {human(image['size'])}  {image['checksum']}"
     if same:
         return
-    if image["stable_path"]:
+    if entry.get("image_removed"):
+        yield "removed: keep_input_artifact=False"
+    elif image["stable_path"]:
         yield f"also at {image['stable_path']}"
     # What did not simply pass, and did not keep the image back.
     outcomes = Counter("flaky" if t.get("flaky") else t["outcome"] for t in entry["tests"])
     if named := [f"{n} {outcome}" for outcome, n in outcomes.items() if outcome != PASSED]:
         yield f"of {outcomes.total()} tests: {', '.join(named)}"
+
+
+def _followers(entry: dict[str, Any]) -> Iterator[str]:
+    """What was to follow the image and did not, and what came of the rest."""
+    for follower in entry.get("after_image", ()) if entry["image"] else ():
+        if follower["outcome"] in (FAILED, NOT_RUN):
+            yield f"{follower['name']} {follower['outcome']}: the image is there all the same"
+        yield from (f"{follower['name']}: {name}" for name in follower.get("files", ()))
 
 
 def _times(entry: dict[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness import script
 from harness.duration import seconds
 from harness.errors import ConfigurationError
-from harness.provisioners._scripts import Scripts
+from harness.provisioners.scripts import Scripts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

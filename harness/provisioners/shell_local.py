@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.provisioners._scripts import Scripts
+from harness.provisioners.scripts import Scripts
 
 if TYPE_CHECKING:
     from collections.abc import Collection

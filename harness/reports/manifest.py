@@ -18,6 +18,8 @@ from harness.events import (
     BuildFinished,
     CallFinished,
     Event,
+    ImageFollowed,
+    ImageRemoved,
     MachineKept,
     MachineLaunched,
     StageFinished,
@@ -88,6 +90,8 @@ class Manifest:
             entry["calls"].append(_call(event))
         elif isinstance(event, TestFinished):
             entry["tests"].append(_test(event))
+        elif isinstance(event, ImageFollowed | ImageRemoved):
+            _note_after_image(entry, event)
         elif isinstance(event, BuildFinished):
             entry["image"] = event.image.as_dict() if event.image else None
             entry["reason"] = event.reason
@@ -177,6 +181,19 @@ def _matters(event: Event) -> bool:
 def _call(event: CallFinished) -> dict[str, Any]:
     entry = {"call": event.call, "seconds": round(event.seconds, 3)}
     return entry | ({"replayed": True} if event.reason is None else {})
+
+
+def _note_after_image(entry: dict[str, Any], event: ImageFollowed | ImageRemoved) -> None:
+    if isinstance(event, ImageRemoved):
+        entry["image_removed"] = True
+    else:
+        entry.setdefault("after_image", []).append(_follower(event))
+
+
+def _follower(event: ImageFollowed) -> dict[str, Any]:
+    entry = {"name": event.name, "outcome": event.outcome, "seconds": round(event.seconds, 3)}
+    optional = {"reason": event.reason, "files": list(event.files)}
+    return entry | {name: value for name, value in optional.items() if value}
 
 
 def _test(event: TestFinished) -> dict[str, Any]:

@@ -87,6 +87,13 @@ def test_more_workers_than_builds(project: Project) -> None:
     result.assert_outcomes(passed=13)
 
 
+def test_a_collection_replaces_no_report(project: Project) -> None:
+    write(project)
+    result = project.run("-n", "2", "--collect-only")
+    assert result.ret == 0
+    assert not (project.path / "reports").exists()
+
+
 def test_a_selection(project: Project) -> None:
     write(project)
     result = project.run("-n", "2", "--only", "web", "-k", "not plain")

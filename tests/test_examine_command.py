@@ -1,0 +1,231 @@
+"""`harness validate` and `harness inspect`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.project import Project
+
+BUILDS = """
+@harness.build(
+    FakeSource(diary=DIARY),
+    FakeSource(name="other", seconds={"boot": 1.5}),
+    tests=["checks.py"],
+)
+def web(machine):
+    '''A web server.
+
+    It answers on port 80.
+    '''
+    note("provisioned")
+
+def test_one(web): note("tested")
+
+@harness.only("other")
+def test_two(web): pass
+
+@web.after_image
+def publish(image): note("published")
+
+web.after_image(harness.post_processors.Checksum())
+"""
+QEMU = """
+@harness.build({sources})
+def vm(machine): pass
+
+def test_vm(vm): pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def checks(project: Project) -> None:
+    (project.path / "checks.py").write_text("def test_shared(host): pass\n")
+
+
+def harness(project: Project, *arguments: str) -> pytest.RunResult:
+    code = "import sys; from harness.cli import main; sys.exit(main())"
+    return project.pytester.run(sys.executable, "-c", code, *arguments)
+
+
+def document(project: Project, *arguments: str) -> dict[str, Any]:
+    text = harness(project, *arguments, "--json").stdout.str()
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def test_what_is_right_is_one_line_and_creates_nothing(project: Project) -> None:
+    project.write(BUILDS)
+    result = harness(project, "validate")
+    assert result.ret == 0
+    assert result.outlines == ["valid: web.fake, web.other"]
+    assert not result.errlines
+    made = {path.name for path in project.path.iterdir()} - {"stdout", "stderr"}  # pytester's
+    assert made == {"checks.py", "test_builds.py", "__pycache__"}
+
+
+def test_all_problems_are_told_at_once(project: Project) -> None:
+    project.write(BUILDS)
+    project.write("@harness.build()\ndef none(machine): pass", "test_no_source")
+    project.write("import nothing_of_that_name", "test_import")
+    bad = [f'harness.Qemu(name="{n}", image_name="{n}/{{timestamp}}")' for n in "ab"]
+    project.write(QEMU.format(sources=", ".join(bad)), "test_qemu")
+    result = harness(project, "validate")
+    assert result.ret == 1
+    text = result.stdout.str()
+    for sentence in (
+        "test_no_source.py: the build 'none' has 'no source' where a source belongs",
+        "No module named 'nothing_of_that_name'",
+        "vm.a: image_name='a/{timestamp}' makes the name",
+        "vm.b: image_name='b/{timestamp}' makes the name",
+    ):
+        assert text.count(sentence) == 1
+    assert "valid:" not in text
+    assert document(project, "validate")["valid"] is False
+
+
+def test_problems_are_those_of_a_run(project: Project) -> None:
+    project.write(QEMU.format(sources='harness.Qemu(disk_interface="floppy")'))
+    (problem,) = document(project, "validate")["problems"]
+    assert problem.startswith("vm.qemu: disk_interface='floppy'")
+    run = project.run()
+    assert run.ret == 4
+    assert problem in run.stderr.str()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "builds"),
+    [
+        (["--only", "other"], ["web.other"]),
+        (["--except=other", "."], ["web.fake"]),
+        (["test_builds.py", "-k", "fake"], ["web.fake"]),
+        (["test_builds.py::web"], ["web.fake", "web.other"]),
+        (["-n", "2"], ["web.fake", "web.other"]),
+    ],
+)
+def test_pytests_options_choose(project: Project, arguments: list[str], builds: list[str]) -> None:
+    project.write(BUILDS)
+    assert document(project, "validate", *arguments) == {
+        "valid": True,
+        "builds": builds,
+        "problems": [],
+    }
+    assert [b["build"] for b in document(project, "inspect", *arguments)["builds"]] == builds
+    assert not (project.path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--only=nothing"], "--only=nothing: there is no such build"),
+        (["nowhere"], "file or directory not found: nowhere"),
+        (["test_plain.py"], "test_plain.py: no build is there, or none was selected"),
+        (["-k", "nothing"], "no build is there, or none was selected"),
+        (["--attach", "web.fake"], "--attach=web.fake: no machine of that build was kept here"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["validate", "inspect"])
+def test_a_selection_of_nothing_is_no_success(
+    project: Project, verb: str, arguments: list[str], problem: str
+) -> None:
+    project.write(BUILDS)
+    project.write("def test_plain(): pass", "test_plain")
+    result = harness(project, verb, *arguments)
+    assert result.ret == 1
+    said = result.stdout if verb == "validate" else result.stderr
+    said.fnmatch_lines([f"*{problem}*"])
+
+
+def test_an_unknown_option_is_refused(project: Project) -> None:
+    project.write(BUILDS)
+    result = harness(project, "validate", "--onyl", "web")
+    assert result.ret == 2
+    assert "unrecognized arguments: --onyl" in result.stderr.str()
+    result = harness(project, "gc", "--what")
+    assert result.ret == 2
+    assert "unrecognized arguments: --what" in result.stderr.str()
+
+
+def test_by_default_the_folder_builds_is_examined(project: Project) -> None:
+    project.pytester.makeini("[pytest]\ntestpaths = elsewhere\n")
+    project.pytester.mkdir("elsewhere")
+    project.pytester.mkdir("builds")
+    project.write(BUILDS)
+    (project.path / "test_builds.py").rename(project.path / "builds" / "test_mine.py")
+    (project.path / "checks.py").rename(project.path / "builds" / "checks.py")
+    project.write("import nothing_of_that_name", "test_not_examined")
+    result = harness(project, "validate", "--only", "web.fake")
+    assert result.outlines == ["valid: web.fake"]
+
+
+def test_inspect_shows_what_there_is(project: Project) -> None:
+    project.write(BUILDS)
+    result = harness(project, "inspect")
+    assert result.ret == 0
+    line = BUILDS.count("\n", 0, BUILDS.index("@harness"))
+    assert result.outlines[:12] == [
+        "web.fake",
+        "  A web server.",
+        "",
+        "  It answers on port 80.",
+        "  source: fake",
+        f"  provisioned by: test_builds.py:{line + 15}",
+        "  tests: 2",
+        "    test_builds.py::test_one[fake]",
+        "    test_builds.py::web::checks::test_shared[fake]",
+        "  after image: publish, checksum",
+        "web.other",
+        "  A web server.",
+    ]
+    assert "  source: fake (seconds={'boot': 1.5})" in result.outlines
+    assert not (project.path / "diary.txt").exists()
+
+
+def test_inspect_as_json(project: Project) -> None:
+    project.write(BUILDS)
+    found = document(project, "inspect", "--only", "other")
+    (build,) = found["builds"]
+    assert found["problems"] == []
+    assert build["source"] == {
+        "type": "fake",
+        "name": "other",
+        "options": {"seconds": {"boot": 1.5}},
+    }
+    assert build["tests"] == [
+        "test_builds.py::test_one[other]",
+        "test_builds.py::test_two[other]",
+        "test_builds.py::web::checks::test_shared[other]",
+    ]
+    assert build["after_image"] == ["publish", "checksum"]
+    assert build["description"].startswith("A web server.\n")
+
+
+def test_inspect_shows_what_can_be_collected_beside_what_cannot(project: Project) -> None:
+    project.write(BUILDS)
+    project.write("@harness.build()\ndef none(machine): pass", "test_no_source")
+    result = harness(project, "inspect")
+    assert result.ret == 1
+    assert "web.fake" in result.outlines
+    assert "has 'no source' where a source belongs" in result.stderr.str()
+
+
+def test_secrets_are_not_shown(project: Project) -> None:
+    sources = 'harness.Qemu(ssh_password=harness.Secret("correct horse"), disk_interface="x")'
+    project.write(QEMU.format(sources=sources))
+    for verb in ("validate", "inspect"):
+        result = harness(project, verb)
+        assert "correct horse" not in result.stdout.str() + result.stderr.str()
+
+
+def test_warnings_as_errors_and_a_report_by_default_change_nothing(project: Project) -> None:
+    project.pytester.makeini(
+        "[pytest]\nfilterwarnings = error\naddopts = --junitxml=mine.xml -ra --lf\n"
+    )
+    project.write(BUILDS)
+    assert harness(project, "validate").outlines == ["valid: web.fake, web.other"]
+    assert not (project.path / "mine.xml").exists()
+    assert not (project.path / ".pytest_cache").exists()

@@ -78,7 +78,7 @@ def _described(build: CollectedBuild) -> dict[str, Any]:
     return {
         "build": build.name,
         "file": os.path.relpath(definition.file),
-        "line": definition.function.__code__.co_firstlineno,
+        "line": definition.origin.line,
         "description": inspect.getdoc(definition.function) or "",
         "source": {
             "type": build.source.type,

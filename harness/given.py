@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = "HARNESS_VAR_"
 """With the name behind it, a variable of the environment that gives any variable its value."""
+DEFAULT = "default"
 PROJECT = "[tool.harness.variables]"
 
 
@@ -27,6 +28,10 @@ class Value:
 
     value: Any
     origin: str
+
+    @property
+    def is_default(self) -> bool:
+        return self.origin == DEFAULT
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,14 @@ class Given:
         environ: the environment.
         files: what each ``--var-file`` has, in their order.
         command_line: what ``--var`` gives.
+        started: when that was, in seconds since 1970.
     """
 
     project: Mapping[str, Any] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[VarFile] = ()
     command_line: Mapping[str, str] = field(default_factory=dict)
+    started: int = 0
 
     def find(self, variable: Variable) -> Value | None:
         """The value that counts; None: there is none.
@@ -60,7 +67,7 @@ class Given:
     def _places(self, variable: Variable) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Where a value may be, the strongest last."""
         if variable.has_default:
-            yield "default", {variable.name: variable.default}
+            yield DEFAULT, {variable.name: variable.default}
         yield PROJECT, self.project
         for name in filter(None, (variable.env, f"{ENVIRONMENT}{variable.name}")):
             # An empty one is what is left of a secret that a CI system does not know.

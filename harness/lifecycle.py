@@ -131,7 +131,7 @@ class BuildRun:
 
     def hide_secrets(self) -> None:
         """Mask what the source's options and the build's module have that is secret."""
-        module = secrets_in(self.definition.file.name, self.definition.function.__globals__)
+        module = secrets_in(self.definition.file.name, self.definition.origin.module)
         for name, secret in (*self.context.variables.secrets(), *self.source.secrets(), *module):
             self.context.hide(name, secret)
 

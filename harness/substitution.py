@@ -42,12 +42,13 @@ def resolved(source: Source, namespace: Namespace) -> Source:
     """
     hints, changed = type(source).hints(), {}
     try:
-        for option in dataclasses.fields(source):  # type: ignore[arg-type]  # as above
+        for option in dataclasses.fields(source) if source.takes_variables else ():  # type: ignore[arg-type]  # as above
             value = getattr(source, option.name)
             new = _Filler(namespace, secret=takes_secret(hints.get(option.name))).fill(value)
             if new is not value:
                 changed[option.name] = new
-        return dataclasses.replace(source, **changed) if changed else source  # type: ignore[type-var]  # as above
+        filled_in = dataclasses.replace(source, **changed) if changed else source  # type: ignore[type-var]  # as above
+        return filled_in.settled(namespace)
     except ConfigurationError as error:
         values = [f"{name}={value!r}" for name, value in _used(source, namespace).items()]
         end = f" (variables: {', '.join(values)})" if changed else ""

@@ -37,6 +37,7 @@ class Step:
 class Plan:
     """What one builder's build is to do.
 
+    Of each of the template's chains there are those post-processors that are for the build.
     All options are `Value`: convert them with `weak.as_text` and the like; null ones are not set.
     Texts with fields are still to be rendered (`weak.render`).
     """
@@ -88,9 +89,8 @@ class Prepared:
             ),
             _step(template.error_cleanup, builder.name, scope) if template.error_cleanup else None,
             tuple(
-                tuple(_resolved(one, scope) for one in links)
+                tuple(_resolved(one, scope) for one in _links(chain, builder.name, except_))
                 for chain in template.post_processors
-                if (links := _links(chain, builder.name, except_))
             ),
         )
 

@@ -32,7 +32,7 @@ from harness.plugin.items import (
 from harness.sources.base import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 
 
 CONFTEST_BUILDS = pytest.StashKey[list[str]]()
@@ -104,7 +104,7 @@ class BuildFile(pytest.File):
             return []
         for problem in _in_classes(names.values(), self.path):
             raise self.CollectError(problem)
-        definitions = {id(d): d for v in names.values() if (d := definition_of(v))}.values()
+        definitions = _definitions(names)
         for problem in _hidden(names.get(ALL, ()), definitions, self.path):
             raise self.CollectError(problem)
         if not definitions:
@@ -208,7 +208,7 @@ class Build(pytest.Collector):
     def _stage(self, kind: type[_StageItem], build: CollectedBuild, stage: str = "") -> _StageItem:
         name = f"{stage or kind.stage}[{source_name(build.source)}]"
         item = kind.from_parent(self, name=name, nodeid=f"{self.nodeid}::{name}")
-        item.line = build.definition.function.__code__.co_firstlineno - 1
+        item.line = build.definition.origin.line - 1
         item.stash[BUILD] = build.name
         item.extra_keyword_matches.update((build.definition.name, build.name))
         return item
@@ -300,6 +300,14 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def _definitions(names: Mapping[str, object]) -> list[BuildDefinition]:
+    """Each build of a module once, and by now with a name."""
+    found = {id(d): (name, d) for name, value in names.items() if (d := definition_of(value))}
+    for name, definition in found.values():
+        definition.call(name)
+    return [definition for _, definition in found.values()]
+
+
 def _problems(definitions: Iterable[BuildDefinition], path: Path) -> Iterator[str]:
     for definition in definitions:
         if definition.file != path.resolve():
@@ -317,7 +325,7 @@ def _hidden(
     seen = {id(definition) for definition in found}
     for definition in made:
         if id(definition) not in seen and "." not in definition.function.__qualname__:
-            line = definition.function.__code__.co_firstlineno
+            line = definition.origin.line
             yield (
                 f"{path}:{line}: the build {definition.name!r} is hidden by what takes its name "
                 "further down: rename one of the two"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from harness import cache, eviction, journal, reaper, run_identity
+from harness import cache, eviction, journal, reaper
 from harness.cancel import CancelToken
 from harness.definition import MACHINES, BuildDefinition, Machines
 from harness.errors import HarnessError
@@ -29,7 +29,7 @@ from harness.sources.base import Context
 from harness.units import human
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from harness.assertions import Host
@@ -63,7 +63,7 @@ class BuildSession:
         if scratch is None:
             _require_folders(config)
         attached = {b.name: attaching.attached(config, b) for b in builds}
-        self.identity = worker.identity(config) or run_identity.new(config.rootpath)
+        self.identity = worker.run(config)
         self.cancel = CancelToken()
         self.events = Dispatcher()
         self._terminal = terminal.Terminal(config)
@@ -105,7 +105,11 @@ class BuildSession:
         else:
             for run in self.runs.values():
                 run.announce()
-        for line in (*variables.warnings(self.config), *reaper.reap(journal.directory())):
+        for line in (
+            *variables.warnings(self.config),
+            *self._warnings(),
+            *reaper.reap(journal.directory()),
+        ):
             self.events.emit(Notice("", line))
         return self
 
@@ -155,7 +159,7 @@ class BuildSession:
             run_id=self.identity.id,
             started=self.identity.started,
             root=self.config.rootpath,
-            directory=build.file.path.parent,
+            directory=build.definition.directory,
             journal=self.journal,
             cancel=self.cancel,
             events=self.events,
@@ -180,6 +184,12 @@ class BuildSession:
             keep_on_failure=attaching.keeps(self.config),
             attached=attached,
         )
+
+    def _warnings(self) -> Iterator[str]:
+        """What builds have to say of themselves; of several workers one says it."""
+        if worker.number(self.config) == 0:
+            told = (w for run in self.runs.values() for w in run.definition.warnings)
+            yield from (f"warning: {text}" for text in dict.fromkeys(told))
 
     def _manifest(self) -> manifest.Manifest:
         # When a worker is killed the controller tells what it has written.

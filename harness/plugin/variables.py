@@ -88,6 +88,7 @@ def given(config: pytest.Config) -> Given:
             environment.snapshot(),
             config.stash[FILES],
             dict(config.getoption("var")),
+            worker.run(config).started,
         )
     return config.stash[GIVEN]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import events
+from harness import events, run_identity
 from harness.model import LocalDemand
 from harness.run_identity import RunIdentity
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 RUN = "harness_run"
 """What the controller gives a worker: the run's identity."""
+IDENTITY = pytest.StashKey[RunIdentity]()
 EVENTS = "harness_events"
 """The channel that it gives a worker for them."""
 STOP = "harness_stop"
@@ -92,6 +93,13 @@ def identity(config: pytest.Config) -> RunIdentity | None:
     """The run's, if a controller has given it."""
     given = getattr(config, "workerinput", {}).get(RUN)
     return RunIdentity(*given) if given else None
+
+
+def run(config: pytest.Config) -> RunIdentity:
+    """The run's: the controller's, or that of a run that begins when this is first asked."""
+    if IDENTITY not in config.stash:
+        config.stash[IDENTITY] = identity(config) or run_identity.new(config.rootpath)
+    return config.stash[IDENTITY]
 
 
 def tell_ready(config: pytest.Config, builds: Sequence[str] = ()) -> None:

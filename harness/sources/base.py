@@ -243,6 +243,11 @@ class Source(Options, abc.ABC):
     def launch(self, context: Context) -> Instance:
         """Start a machine; every resource goes into the journal before it is made."""
 
+    def settled(self, namespace: Namespace) -> Source:
+        """The source that takes part in a run, once variables have values; default: itself."""
+        del namespace
+        return self
+
     def facts(self, context: Context) -> Mapping[str, Any]:
         """What decides what an image is and is no option, such as the base's checksum."""
         del context

@@ -98,6 +98,8 @@ class BuildDefinition:
     followers: list[Follower] = field(default_factory=list)
     """What runs once an image is there, in order; the module adds to it below the build."""
     warnings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    """What it is made of beside the module."""
 
     @property
     def file(self) -> Path:

@@ -91,6 +91,7 @@ def packer_template(
         ),
         origin=Origin(module, caller.f_lineno, caller.f_globals),
         directory=path.parent,
+        files=(path,),
         warnings=(*template.warnings, *plans.lacking()),
         untested=untested,
         sudo=sudo,

@@ -69,13 +69,14 @@ def converted(value: Value, hint: Any) -> Any:
     for choice, convert in _SIMPLE.items():
         if choice in choices:
             return convert(value)
-    kind = next(c for c in choices if c is not types.NoneType)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (Sequence, Collection):
-        return packer.as_list(value, lambda entry: converted(entry, arguments[0]))
-    if origin is Mapping:
+    origins = {typing.get_origin(choice): choice for choice in choices}
+    if Mapping in origins and (value.entries() or len(choices) == 1):
         return packer.as_mapping(value, _plain)
-    return value.plain()
+    several = origins.get(Sequence, origins.get(Collection))
+    if several is None:
+        return value.plain()
+    (entry,) = typing.get_args(several)
+    return packer.as_list(value, lambda one: converted(one, entry))
 
 
 def _plain(value: Value) -> Any:

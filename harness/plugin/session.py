@@ -240,7 +240,7 @@ def _modules(build: CollectedBuild) -> list[Path]:
         for path in plugins
         if path.name != "conftest.py" or build.file.path.is_relative_to(path.parent)
     ]
-    return [build.definition.file, build.file.path, *build.modules, *here]
+    return [build.definition.file, *build.definition.files, build.file.path, *build.modules, *here]
 
 
 def _require_folders(config: pytest.Config) -> None:

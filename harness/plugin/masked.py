@@ -25,6 +25,8 @@ def shown(failure: Any, masker: Masker) -> Any:
     """A failure as pytest shows it, masked: a tree of objects (themselves), lists and texts."""
     if isinstance(failure, str):
         return masker.shortened(failure)
+    if isinstance(failure, list) and all(isinstance(each, str) for each in failure):
+        return masker.shortened("\n".join(failure)).split("\n") if failure else failure
     if isinstance(failure, list | tuple):
         return type(failure)(shown(each, masker) for each in failure)
     if isinstance(failure, TerminalRepr):

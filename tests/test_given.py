@@ -1,0 +1,163 @@
+"""What is given for variables: conversion, order, and what is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.errors import ConfigurationError, UnknownVariableError
+from harness.given import Given, Namespace, Value, Variables
+from harness.secret import Secret
+from harness.var_files import VarFile
+from harness.variables import var
+
+if TYPE_CHECKING:
+    from harness.variables import Variable
+
+
+def converted(given: Any, **options: Any) -> Any:
+    found = Given(files=[VarFile("--var-file a.json", {"a": given})]).find(var("a", **options))
+    assert found is not None
+    return found.value
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "value"),
+    [
+        ("x", str, "x"),
+        ("", str, ""),
+        ("8", int, 8),
+        (" -8 ", int, -8),
+        (8, int, 8),
+        ("0.5", float, 0.5),
+        (1, float, 1.0),
+        ("TRUE", bool, True),
+        ("off", bool, False),
+        ("0", bool, False),
+        (True, bool, True),
+        ("a/b", Path, Path("a/b")),
+        ("~/a", Path, Path.home() / "a"),
+        ("a, b,c", list, ["a", "b", "c"]),
+        ("", list, []),
+        ('["a,b", 1]', list, ["a,b", 1]),
+        (["a", 1], list, ["a", 1]),
+    ],
+)
+def test_what_is_given_becomes_the_variables_type(given: Any, kind: type, value: Any) -> None:
+    found = converted(given, type=kind)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "valid"),
+    [
+        (12, str, "a text; in a file, quote it"),
+        (True, str, "a text"),
+        (None, str, "a text"),
+        ("8.0", int, "a whole number, as in 8"),
+        ("", int, "a whole number"),
+        (8.0, int, "a whole number"),
+        (True, int, "a whole number"),
+        ("nan", float, "a number, as in 0.5"),
+        (True, float, "a number"),
+        ("maybe", bool, "true or false"),
+        (1, bool, "true or false"),
+        ("  ", Path, "a path"),
+        ("[a", list, "a list: a,b or"),
+        ({"a": 1}, list, "a list"),
+    ],
+)
+def test_what_is_of_another_type_is_an_error(given: Any, kind: type, valid: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        converted(given, type=kind)
+    start = f"the variable 'a': {given!r} (from --var-file a.json) is not {valid}"
+    assert str(caught.value).startswith(start)
+
+
+def test_what_is_sensitive_is_secret_and_no_error_shows_it() -> None:
+    assert converted("s3cret", sensitive=True) == Secret("s3cret")
+    assert converted("a,b", sensitive=True, type=list) == [Secret("a"), Secret("b")]
+    assert converted([1, "b"], sensitive=True, type=list) == [Secret("1"), Secret("b")]
+    with pytest.raises(ConfigurationError, match=r"'a': \*\*\* \(from") as caught:
+        converted(12345678, sensitive=True)
+    assert "12345678" not in str(caught.value)
+
+
+def test_none_is_a_value_only_where_it_is_the_default() -> None:
+    assert converted(None, default=None) is None
+    assert Given().find(var("a", default=None)) == Value(None, "default")
+    assert Given().find(var("a")) is None
+
+
+LAYERS = ["default", "[tool.harness.variables]", "A_ENV", "HARNESS_VAR_a", "one", "two", "--var"]
+
+
+@pytest.mark.parametrize("strongest", range(len(LAYERS)))
+def test_later_ones_win(strongest: int) -> None:
+    known = LAYERS[: strongest + 1]
+    given = Given(
+        {"a": "[tool.harness.variables]"} if "[tool.harness.variables]" in known else {},
+        {name: name for name in ("A_ENV", "HARNESS_VAR_a") if name in known},
+        [VarFile(name, {"a": name}) for name in ("one", "two") if name in known],
+        {"a": "--var"} if "--var" in known else {},
+    )
+    assert given.find(var("a", default="default", env="A_ENV")) == Value(*[LAYERS[strongest]] * 2)
+
+
+def test_an_empty_one_of_the_environment_is_none() -> None:
+    given = Given(environ={"HARNESS_VAR_a": "", "A": ""})
+    assert given.find(var("a", env="A")) is None
+    assert Given(command_line={"a": ""}).find(var("a")) == Value("", "--var")
+
+
+def namespace(given: Given, *variables: Variable) -> Namespace:
+    return Namespace({variable.name: variable for variable in variables}, given)
+
+
+def test_values_are_attributes() -> None:
+    known = namespace(
+        Given(command_line={"region": "eu", "token": "s3cret"}),
+        var("region"),
+        var("token", sensitive=True),
+        var("size", type=int, description="in GB", env="SIZE"),
+    )
+    variables = Variables(known)
+    assert (variables.region, variables.token) == ("eu", Secret("s3cret"))
+    assert repr(variables) == "Variables(region='eu', token='***')"
+    assert dir(variables) == ["region", "size", "token"]
+    with pytest.raises(UnknownVariableError, match=r"'regoin' here: did you mean 'region'\?"):
+        _ = variables.regoin
+    with pytest.raises(AttributeError, match="'zzz' here: there are region, size, token"):
+        _ = variables.zzz
+    assert not hasattr(variables, "_private")
+    message = r"'size' \(in GB\) has no value: give --var size=VALUE, .*HARNESS_VAR_size or SIZE in"
+    with pytest.raises(ConfigurationError, match=message):
+        _ = variables.size
+    with pytest.raises(AttributeError):
+        variables.region = "us"  # type: ignore[attr-defined]  # that is the point
+    assert [*known.secrets()] == [("the variable 'token'", Secret("s3cret"))]
+    assert [v.name for v in known.missing()] == ["size"]
+
+
+def test_a_list_cannot_be_changed_for_others() -> None:
+    variables = Variables(namespace(Given(), var("a", default=["x"])))
+    variables.a.append("y")
+    assert variables.a == ["x"]
+
+
+def test_what_nobody_declares() -> None:
+    given = Given(
+        files=[VarFile("--var-file f", {"a": 1, "b": 2})], command_line={"secert": "s3cret"}
+    )
+    assert [*given.undeclared(["a", "bb"])] == [
+        "warning: --var-file f has 'b', which is no variable of the builds collected: "
+        "did you mean 'bb'?"
+    ]
+    with pytest.raises(ConfigurationError, match="did you mean 'secret'") as caught:
+        given.refuse_undeclared(["secret"])
+    assert "s3cret" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="there are none at all"):
+        given.refuse_undeclared([])

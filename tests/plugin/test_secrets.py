@@ -167,3 +167,16 @@ def test_an_internal_error_does_not_show_it(project: Project) -> None:
     result = project.run()
     assert "INTERNALERROR> ValueError: ***" in result.stdout.str()
     assert SECRET not in result.stdout.str()
+
+
+def test_secrets_of_shared_checks_and_of_conftest_are_known(project: Project) -> None:
+    project.write("@harness.build(FakeSource(), tests=['checks.py'])\ndef web(machine): pass\n")
+    secret = "import harness\nTOKEN = harness.Secret('s3cr3t-of-' + 'the-web')\n"
+    (project.path / "conftest.py").write_text(secret.replace("web", "conftest"))
+    (project.path / "checks.py").write_text(
+        secret
+        + "def test_x(host):\n    assert 'a' == TOKEN.reveal() + ' s3cr3t-of-' + 'the-conftest'\n"
+    )
+    result = project.run("--showlocals")
+    assert "- *** ***" in result.stdout.str()
+    assert SECRET not in result.stdout.str() + written(project)

@@ -23,8 +23,9 @@ class Secret:
 
     What a run has learned to be secret is masked in all that the run shows, together with its
     shell-quoted, JSON-escaped, URL-quoted and base64 forms and, of several lines, each line by
-    itself. A run learns what lies in its builds' modules, what their sources' options hold and
-    what its machines' calls are given. Two kinds of text are not masked, since they would hide
+    itself. A run learns what its sensitive variables are (`harness.var`), what lies in its builds'
+    modules, in checks that they share and in conftest.py files, what their sources' options hold
+    and what its machines' calls and tests' commands are given. Two kinds of text are not masked, since they would hide
     half of a log, and a notice says so: one (or a line) of fewer than 6 characters, and a common
     word such as ``password`` or ``localhost``.
 

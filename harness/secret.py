@@ -25,9 +25,9 @@ class Secret:
     shell-quoted, JSON-escaped, URL-quoted and base64 forms and, of several lines, each line by
     itself. A run learns what its sensitive variables are (`harness.var`), what lies in its builds'
     modules, in checks that they share and in conftest.py files, what their sources' options hold
-    and what its machines' calls and tests' commands are given. Two kinds of text are not masked, since they would hide
-    half of a log, and a notice says so: one (or a line) of fewer than 6 characters, and a common
-    word such as ``password`` or ``localhost``.
+    and what its machines' calls and tests' commands are given. Two kinds of text are not masked,
+    since they would hide half of a log, and a notice says so: one (or a line) of fewer than 6
+    characters, and a common word such as ``password`` or ``localhost``.
 
     Args:
         value: the text.

@@ -148,6 +148,13 @@ def test_a_list_cannot_be_changed_for_others() -> None:
     assert variables.a == ["x"]
 
 
+def test_nothing_of_it_is_shown_by_accident() -> None:
+    given = Given(
+        {"a": "s3cret"}, {"A": "s3cret"}, [VarFile("f", {"a": "s3cret"})], {"a": "s3cret"}
+    )
+    assert "s3cret" not in repr(namespace(given, var("a")))
+
+
 def test_what_nobody_declares() -> None:
     given = Given(
         files=[VarFile("--var-file f", {"a": 1, "b": 2})], command_line={"secert": "s3cret"}

@@ -31,11 +31,10 @@ def write_by_default(session: pytest.Session) -> None:
 _FOUND_BY = {"classname", "name", "file", "line"}
 
 
-def mask_attributes(config: pytest.Config, nodeid: str, masker: Masker) -> None:
-    """Mask what ``record_xml_attribute`` was given by one test, before that is rendered."""
+def mask_attributes(config: pytest.Config, masker: Masker) -> None:
+    """Mask what ``record_xml_attribute`` was given by the test that runs, before it is rendered."""
     xml: Any = config.stash.get(xml_key, None)
-    reporter = xml.node_reporters.get((nodeid, None)) if xml else None
-    if reporter is not None:
+    for reporter in xml.node_reporters.values() if xml else ():
         for name in reporter.attrs.keys() - _FOUND_BY:
             reporter.attrs[name] = masker.text(reporter.attrs[name])
 

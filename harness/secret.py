@@ -97,16 +97,24 @@ def reveal(value: str | Secret) -> str:
     return value.reveal() if isinstance(value, Secret) else value
 
 
-def secrets_in(name: str, value: object) -> Iterator[tuple[str, Secret]]:
-    """Each secret in a value, however deep in lists and mappings, with a name for messages."""
+def secrets_in(name: str, value: object, *around: object) -> Iterator[tuple[str, Secret]]:
+    """Each secret in a value, however deep in lists and mappings, with a name for messages.
+
+    Args:
+        name: the value's.
+        value: the value.
+        around: what it lies in; a value in itself is not gone through again.
+    """
     if isinstance(value, Secret):
         yield name, value
+    elif any(value is other for other in around):
+        return
     elif isinstance(value, Mapping):
         for key, each in value.items():
-            yield from secrets_in(f"{name}[{key!r}]", each)
+            yield from secrets_in(f"{name}[{key!r}]", each, value, *around)
     elif isinstance(value, list | tuple | set | frozenset):
         for each in value:
-            yield from secrets_in(name, each)
+            yield from secrets_in(name, each, value, *around)
 
 
 def hidden(value: Any) -> Any:

@@ -65,6 +65,9 @@ def test_they_and_their_names_are_found_however_deep() -> None:
     value = {"{var.key}": [a, ("{var.x}", {"k": b})], "c": Path("/{var.y}")}
     assert [*variables_in(value)] == [a, b]
     assert [*names_in(value)] == ["key", "x", "y"]
+    itself: dict[str, Any] = {"a": a}
+    itself["itself"] = [itself]
+    assert [*variables_in(itself)] == [a]
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import naming, run_identity
+from harness import naming
 from harness.errors import ConfigurationError
 from harness.naming import NameRule
 from harness.secret import Secret
 from harness.sources.qemu import Qemu, capture
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.sources.base import Context
 
 AMI = NameRule(re.compile(r"[^A-Za-z0-9()\[\] ./'@_-]"), "letters, digits and so on", 128, 3)
@@ -115,14 +112,3 @@ def test_the_longest_name_of_qemu_is_one_that_a_file_can_have(context: Context) 
     path = context.root / f".{'w' * longest}-99.qcow2.partial"
     path.touch()
     capture.check_targets(replace(source, image_name="w" * longest), context)
-
-
-def test_the_identity_of_a_run(tmp_path: Path) -> None:
-    bare = run_identity.new(tmp_path)
-    assert bare.git_sha == ""
-    assert bare.uuid != run_identity.new(tmp_path).uuid
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.invalid"]
-    subprocess.run([*git, "init", "-q"], check=True)
-    assert run_identity.new(tmp_path).git_sha == ""
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "a"], check=True)
-    assert re.fullmatch("[0-9a-f]{40}", run_identity.new(tmp_path).git_sha)

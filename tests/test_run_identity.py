@@ -6,7 +6,6 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
-
 from harness import run_identity
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import conversion
 from harness.errors import ConfigurationError, UnknownVariableError
-from harness.secret import Secret, hidden, secrets_in
+from harness.secret import MASK, Secret, hidden, secrets_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,9 +34,9 @@ class Value:
         return self.origin == DEFAULT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Given:
-    """All that was given when a run started.
+    """All that was given when a run started. Its repr shows none of it.
 
     Args:
         project: what the project's pyproject.toml has.
@@ -87,7 +87,7 @@ class Given:
             if name not in known:
                 there_is = f"there are {', '.join(known) or 'none at all'}"
                 raise ConfigurationError(
-                    f"--var {name}={'***' if text else ''}: the builds collected declare no such "
+                    f"--var {name}={MASK if text else ''}: the builds collected declare no such "
                     f"variable: {suggestion(name, known) or there_is}"
                 )
 

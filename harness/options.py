@@ -120,7 +120,7 @@ def _accepts(hint: Any, value: object) -> bool:
     if hint is float:
         return isinstance(value, int | float) and math.isfinite(value)
     kind = origin or hint
-    return not isinstance(kind, type) or isinstance(value, kind)
+    return kind is Any or not isinstance(kind, type) or isinstance(value, kind)
 
 
 def takes_secret(hint: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness import conversion
 from harness.errors import ConfigurationError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from harness.given import Namespace
     from harness.sources.base import Source
 
+S = TypeVar("S", bound="Source")
+
 
 def declared_in(source: Source) -> Iterator[Variable]:
     """Each variable that stands for a value in the options."""
@@ -33,7 +35,7 @@ def named_in(source: Source) -> Iterator[tuple[str, str]]:
         yield from ((option.name, name) for name in names_in(getattr(source, option.name)))
 
 
-def resolved(source: Source, namespace: Namespace) -> Source:
+def resolved(source: S, namespace: Namespace) -> S:
     """The same source with values where variables stood.
 
     Raises:

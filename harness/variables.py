@@ -129,16 +129,19 @@ def var(
     return made
 
 
-def variables_in(value: object) -> Iterator[Variable]:
-    """Each variable that stands for a value, however deep in lists and mappings."""
+def variables_in(value: object, *around: object) -> Iterator[Variable]:
+    """Each variable that stands for a value, however deep in lists and mappings.
+
+    Args:
+        value: the value.
+        around: what it lies in; a value in itself is not gone through again.
+    """
     if isinstance(value, Variable):
         yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from variables_in(each)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for each in value:
-            yield from variables_in(each)
+    elif isinstance(value, Mapping | list | tuple | set | frozenset):
+        inner = value.values() if isinstance(value, Mapping) else value
+        for each in inner if all(value is not other for other in around) else ():
+            yield from variables_in(each, value, *around)
 
 
 def names_in(value: object) -> Iterator[str]:

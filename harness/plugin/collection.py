@@ -57,6 +57,9 @@ class CollectedBuild:
         mine = [item for item in tests if item.stash.get(BUILD, None) == self.name]
         self.tests = [item.nodeid for item in mine]
         self.modules = {item.path for item in mine}
+        modules = (item.getparent(pytest.Module) for item in mine)
+        self.loaded = {id(m): m.obj for m in modules if m is not None}.values()
+        """The modules themselves."""
         self.variables = Namespace()
         """With values once the run has them, as has the source then."""
 

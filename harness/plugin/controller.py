@@ -16,7 +16,7 @@ import pytest
 
 from harness import computer, journal, reaper, run_identity
 from harness.events import Notice
-from harness.plugin import junit, worker
+from harness.plugin import junit, variables, worker
 from harness.plugin.progress import Turns
 from harness.plugin.signals import Signals
 from harness.plugin.summary import Summary
@@ -166,6 +166,7 @@ class Controller:
         given: dict[str, Any] = node.workerinput
         given[worker.RUN] = tuple(self._identity)  # execnet takes no other kind
         given[worker.CAPACITY] = self._capacity
+        given[worker.VAR_FILES] = variables.packed(self._config)
         channel = node.gateway.newchannel()
         ready = functools.partial(self._ready, node)
         channel.setcallback(worker.Feed(self._terminal, ready), endmarker=None)

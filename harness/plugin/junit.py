@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from _pytest.junitxml import xml_key
 
@@ -26,6 +26,17 @@ def write_by_default(session: pytest.Session) -> None:
     junit.pytest_configure(config)
     for added in set(config.pluginmanager.get_plugins()) - before:
         added.pytest_sessionstart()
+
+
+_FOUND_BY = {"classname", "name", "file", "line"}
+
+
+def mask_attributes(config: pytest.Config, masker: Masker) -> None:
+    """Mask what ``record_xml_attribute`` was given by the test that runs, before it is rendered."""
+    xml: Any = config.stash.get(xml_key, None)
+    for reporter in xml.node_reporters.values() if xml else ():
+        for name in reporter.attrs.keys() - _FOUND_BY:
+            reporter.attrs[name] = masker.text(reporter.attrs[name])
 
 
 def mask_properties(config: pytest.Config, masker: Masker) -> None:

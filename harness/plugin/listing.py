@@ -12,9 +12,8 @@ from harness.plugin import variables
 from harness.units import table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from harness.declared import Declared
     from harness.given import Given
     from harness.variables import Variable
 
@@ -36,33 +35,44 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
+    wrong = [*variables.refused(config), *_wrong(config)]
+    lines = [*_described(config)] or ["no variable is declared"]
     writer = config.get_terminal_writer()
-    for line in [*_described(config)] or ["no variable is declared"]:
-        writer.line(line)
-    refused = [*variables.refused(config)]
-    for line in (*variables.warnings(config), *refused):
+    for line in (*lines, *variables.warnings(config), *wrong):
         writer.line(line)
     if session.exitstatus in _FINE:
-        session.exitstatus = pytest.ExitCode.USAGE_ERROR if refused else pytest.ExitCode.OK
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR if wrong else pytest.ExitCode.OK
 
 
 def _described(config: pytest.Config) -> Iterator[str]:
-    modules: dict[int, tuple[pytest.Module, Declared]] = {}
-    for module, declared in config.stash.get(variables.MODULES, {}).items():
-        # Shared checks come behind their build's own module, and have the same.
-        modules.setdefault(id(declared), (module, declared))
-    for module, declared in modules.values():
-        rows = [_row(variable, variables.given(config)) for variable in declared.all().values()]
+    for module, declared in _modules(config):
+        rows = [_row(variable, variables.given(config)) for variable in declared]
         if rows:
             yield os.path.relpath(module.path, config.invocation_params.dir)
             yield from (f"  {line}" for line in table([_HEADER, *rows]))
 
 
+def _modules(config: pytest.Config) -> Iterator[tuple[pytest.Module, Iterable[Variable]]]:
+    modules: dict[int, tuple[pytest.Module, Iterable[Variable]]] = {}
+    for module, declared in config.stash.get(variables.MODULES, {}).items():
+        # Shared checks come behind their build's own module, and have the same.
+        modules.setdefault(id(declared), (module, declared.all().values()))
+    yield from modules.values()
+
+
 def _row(variable: Variable, given: Given) -> tuple[str, ...]:
     try:
         found = given.find(variable)
-    except ConfigurationError as error:
-        return variable.name, "", f"wrong: {error}", variable.description
+    except ConfigurationError:
+        return variable.name, "", "wrong", variable.description
     if found is None:
         return variable.name, "", "missing", variable.description
     return variable.name, repr(found.value), found.origin, variable.description
+
+
+def _wrong(config: pytest.Config) -> Iterator[str]:
+    for variable in (v for _, declared in _modules(config) for v in declared):
+        try:
+            variables.given(config).find(variable)
+        except ConfigurationError as error:
+            yield str(error)

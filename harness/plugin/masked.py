@@ -25,6 +25,11 @@ def shown(failure: Any, masker: Masker) -> Any:
     """A failure as pytest shows it, masked: a tree of objects (themselves), lists and texts."""
     if isinstance(failure, str):
         return masker.shortened(failure)
+    if isinstance(failure, list) and failure and all(isinstance(each, str) for each in failure):
+        # A secret may go over several lines; those of a native traceback have their ends.
+        end = "" if failure[0].endswith("\n") else "\n"
+        lines = masker.shortened(end.join(failure))
+        return lines.split(end) if end else lines.splitlines(keepends=True)
     if isinstance(failure, list | tuple):
         return type(failure)(shown(each, masker) for each in failure)
     if isinstance(failure, TerminalRepr):

@@ -64,6 +64,7 @@ class Results:
         elif may_ask_for_a_build(item):
             vars(report)[BESIDE] = str(item.path.resolve())
         masked.mask(report, self._masker)  # before anybody has seen it
+        junit.mask_attributes(item.config, self._masker)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

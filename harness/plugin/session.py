@@ -25,6 +25,7 @@ from harness.plugin.summary import Summary
 from harness.plugin.words import Words
 from harness.reports import log, manifest, terminal
 from harness.scheduler import Scheduler
+from harness.secret import secrets_in
 from harness.sources.base import Context
 from harness.units import human
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from harness.events import Event
     from harness.kept import Kept
     from harness.plugin.collection import CollectedBuild
+    from harness.secret import Secret
 
     Reader = Callable[[Event], None]
 
@@ -71,6 +73,7 @@ class BuildSession:
         self.journal = Journal((scratch or journal.directory()) / name)
         self._while_open = contextlib.ExitStack()
         self._known_names = selection.known_names(config)
+        self._beside = {b.name: [*_secrets_beside(b)] for b in builds}
         self.runs = {b.name: self._run(b, attached[b.name]) for b in builds}
         self._bound = options.bound(config)
         self.scheduler = Scheduler(list(self.runs.values()), self.cancel, self._bound)
@@ -217,6 +220,8 @@ class BuildSession:
         problems = []
         for run in self.runs.values():
             run.hide_secrets()
+            for name, secret in self._beside[run.name]:
+                run.context.hide(name, secret)
         for run in self.runs.values():
             try:
                 run.source.validate(run.context)
@@ -229,6 +234,17 @@ def _code_digest(build: CollectedBuild, root: Path) -> str:
     """Of its own code and that of its tests, and of what its decorator was given."""
     given = (build.definition.seal, build.definition.sudo, build.definition.untested)
     return f"{imports.digest(_modules(build), root)} {given!r}"
+
+
+def _secrets_beside(build: CollectedBuild) -> Iterator[tuple[str, Secret]]:
+    """What is secret in the modules of the checks that it shares, and in conftest.py files."""
+    plugins = build.file.config.pluginmanager.get_plugins()
+    names = {path.resolve() for path in _modules(build)}
+    loaded = {id(m): m for m in (*plugins, *build.loaded)}
+    for module in loaded.values():
+        file = Path(getattr(module, "__file__", None) or "")
+        if file.resolve() in names:
+            yield from secrets_in(file.name, vars(module))
 
 
 def _modules(build: CollectedBuild) -> list[Path]:

@@ -6,6 +6,7 @@ They are looked for once the selected builds are known, before anything else is 
 from __future__ import annotations
 
 import argparse
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,10 +51,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the files now: a wrong one is told before anything is collected."""
+    """Read the files now, and once: a wrong one is told before anything is collected."""
+    text = getattr(config, "workerinput", {}).get(worker.VAR_FILES)
+    config.stash[FILES] = (
+        _read(config) if text is None else [var_files.VarFile(*file) for file in json.loads(text)]
+    )
+
+
+def packed(config: pytest.Config) -> str:
+    """What the files have, for workers."""
+    return json.dumps(config.stash[FILES], default=str)
+
+
+def _read(config: pytest.Config) -> list[var_files.VarFile]:
     folder = config.invocation_params.dir
     try:
-        config.stash[FILES] = [
+        return [
             var_files.VarFile(f"--var-file {name}", var_files.read(folder / name))
             for name in config.getoption("var_file")
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -134,8 +135,10 @@ TOKEN = harness.Secret("s3cr3t-of-" + "the-web")
 @harness.build(FakeSource())
 def web(machine): pass
 
-def test_speaks(web, record_testsuite_property, caplog):
+@pytest.mark.filterwarnings("ignore:record_xml_attribute is an experimental feature")
+def test_speaks(web, record_testsuite_property, record_xml_attribute, caplog):
     record_testsuite_property("token", TOKEN.reveal())
+    record_xml_attribute("token", TOKEN.reveal())
     warnings.warn(f"warned {TOKEN.reveal()}")
     logging.getLogger("x").warning("logged %s", TOKEN.reveal())
     assert caplog.messages == ["logged s3cr3t-of-" + "the-web"], "what tests see is as it is"
@@ -147,7 +150,8 @@ def test_warnings_logs_and_properties_of_the_suite_do_not_show_it(
     project: Project, workers: list[str]
 ) -> None:
     project.write(BESIDE)
-    result = project.run("--log-file=log.txt", "-o", "log_cli=true", *workers)
+    options = ["--log-file=log.txt", "-o", "log_cli=true", "-o", "junit_family=xunit1"]
+    result = project.run(*options, *workers)
     shown = result.stdout.str() + written(project)
     assert "UserWarning: warned ***" in shown
     if not workers:  # whose logs and properties xdist drops
@@ -155,6 +159,7 @@ def test_warnings_logs_and_properties_of_the_suite_do_not_show_it(
         assert "logged ***" in log
         assert shown.count("logged ***") == 1
         assert '<property name="token" value="***"' in shown
+        assert re.search('<testcase [^>]*token="[*]{3}"', shown)
         shown += log
     assert SECRET not in shown
 
@@ -167,3 +172,16 @@ def test_an_internal_error_does_not_show_it(project: Project) -> None:
     result = project.run()
     assert "INTERNALERROR> ValueError: ***" in result.stdout.str()
     assert SECRET not in result.stdout.str()
+
+
+def test_secrets_of_shared_checks_and_of_conftest_are_known(project: Project) -> None:
+    project.write("@harness.build(FakeSource(), tests=['checks.py'])\ndef web(machine): pass\n")
+    secret = "import harness\nTOKEN = harness.Secret('s3cr3t-of-' + 'the-web')\n"
+    (project.path / "conftest.py").write_text(secret.replace("web", "conftest"))
+    (project.path / "checks.py").write_text(
+        secret
+        + "def test_x(host):\n    assert 'a' == TOKEN.reveal() + ' s3cr3t-of-' + 'the-conftest'\n"
+    )
+    result = project.run("--showlocals")
+    assert "- *** ***" in result.stdout.str()
+    assert SECRET not in result.stdout.str() + written(project)

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from harness.masking import Masker
@@ -53,7 +53,7 @@ def web(machine, variables):
     machine.local('printf %s "$TOKEN"; printf %s "$TOKEN" | base64', env={"TOKEN": variables.token})
 
 def test_speaks(web, variables, record_property):
-    print(web.run("agent %s", variables.token).stdout)
+    print(web.run("agent").stdout_bytes.decode())
     record_property("token", variables.token.reveal())
     for form in say(variables):
         print(form, file=sys.stderr)
@@ -88,8 +88,12 @@ secrets = (
 
 
 @settings(
-    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=3,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to find the smallest takes minutes
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+@example(token='it\'s "S3cr3t" & $x\nthe second line', keys=["plain-t0ken"])
 @given(token=secrets, keys=st.lists(secrets, min_size=1, max_size=3))
 def test_nobody_finds_it(project: Project, token: str, keys: list[str]) -> None:
     project.write(BUILDS)
@@ -107,5 +111,6 @@ def test_nobody_finds_it(project: Project, token: str, keys: list[str]) -> None:
                 assert core(form, secret) not in text, f"{form} of {secret!r} in {place}"
                 joined = "".join(text.split())
                 assert not form.startswith("base64") or core(form, secret) not in joined
+    result.stdout.fnmatch_lines(["*test_speaks* PASSED *"])
     assert "***" in shown["build.log"]
     assert "***" in shown["junit.xml"]

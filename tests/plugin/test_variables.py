@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,6 +107,24 @@ def test_later_ones_win(project: Project, monkeypatch: pytest.MonkeyPatch) -> No
         assert noted(project)[-1] == f"test {expected} 8 *** {expected}"
 
 
+def test_a_file_may_be_a_pipe_though_workers_need_it_too(project: Project) -> None:
+    write(project)
+    pipe = project.path / "pipe"
+    os.mkfifo(pipe)
+
+    def give_once() -> None:
+        with pipe.open("w") as file:
+            file.write("region: piped")
+        pipe.unlink()
+
+    giving = threading.Thread(target=give_once)
+    giving.start()
+    result = project.run("-n", "2", "--var-file", "pipe")
+    giving.join()
+    assert result.ret == 0
+    assert "shared piped" in noted(project)
+
+
 MISSING = """
 @harness.build(FakeSource(diary=DIARY), FakeSource(diary=DIARY, name="b"))
 def web(machine): pass
@@ -197,6 +217,15 @@ def test_what_is_wrong_is_a_sentence(project: Project, arguments: list[str], sen
     assert sentence.replace("web.fake: ", "") in printed
     assert "s3cret" not in printed
     assert "Traceback" not in printed
+
+
+def test_a_changed_value_counts_for_the_calls_that_have_it(project: Project) -> None:
+    write(project, BUILDS.replace("diary=DIARY,", "diary=DIARY, saves=True,"))
+    calls = "web.fake: shell build in us: not cached: commands changed"
+    assert project.run("--var", "token=one-token").ret == 0
+    result = project.run("--var", "token=another-token")
+    assert "web.fake: shell build in eu: cached" in result.stdout.str()
+    assert calls in project.run("--var", "region=us").stdout.str()
 
 
 def test_modules_do_not_meet(project: Project) -> None:

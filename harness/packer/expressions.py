@@ -160,10 +160,23 @@ def _simplify(node: Expression, scope: Scope) -> Expression:
     if node.name == "build" and scope.before_machine:
         message = "build works in provisioners and post-processors alone: there is no machine yet"
         raise ExpressionError(node.index, message)
+    if node.name in ("and", "or") and node.arguments:
+        return _decided(node, scope)
     simple = replace(node, arguments=tuple(_simplify(a, scope) for a in node.arguments))
     if _waits(simple, scope):
         return simple
     return Literal(_evaluate(simple, scope, {}), node.index)
+
+
+def _decided(node: Call, scope: Scope) -> Expression:
+    """An `and` or `or`, which looks at no values behind the one that decides it."""
+    values: list[Expression] = []
+    for argument in node.arguments:
+        values.append(_simplify(argument, scope))
+        if isinstance(values[-1], Literal) and bool(values[-1].value) == (node.name == "or"):
+            break
+    known = all(isinstance(value, Literal) for value in values)
+    return values[-1] if known else replace(node, arguments=tuple(values))
 
 
 def _waits(call: Call, scope: Scope) -> bool:
@@ -191,11 +204,17 @@ def _evaluate(node: Expression, scope: Scope, fields: Mapping[str, object]) -> s
         return node.value
     if isinstance(node, Field):
         return _field(node.name, node.index, fields)
-    arguments = [_evaluate(argument, scope, fields) for argument in node.arguments]
+    arguments: list[str | int | bool] = []
+    for argument in node.arguments:
+        arguments.append(_evaluate(argument, scope, fields))
+        if node.name in ("and", "or") and bool(arguments[-1]) == (node.name == "or"):
+            break
     try:
         made = functions.call(node.name, scope, arguments)
     except ValueError as error:
         raise ExpressionError(node.index, str(error)) from None
+    if node.name in ("and", "or"):
+        return arguments[-1]
     if node.name == "build":
         return _field(str(arguments[0]), node.index, fields)
     if node.name == "user":

@@ -30,7 +30,9 @@ NOT_IN_NULL = re.compile(r"\bclean_|\.CreateTime|packer_version|uuid")
 Files = dict[str, str]
 
 
-def run(command: str, template: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def run(
+    command: str, template: Path, *options: str, lines: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run one of Packer's commands on a template, in its folder and the corpus's environment."""
     own = {
         "PATH": os.environ["PATH"],
@@ -42,6 +44,7 @@ def run(command: str, template: Path, *options: str) -> subprocess.CompletedProc
         ["packer", command, *options, template.name],
         cwd=template.parent,
         env=corpus.ENVIRONMENT | own,
+        input=lines,
         capture_output=True,
         text=True,
         errors="replace",
@@ -54,14 +57,30 @@ def accepts(template: Path, *options: str) -> bool:
     return run("validate", template, *options).returncode == 0
 
 
+def complaints(folder: Path, texts: Sequence[str], variables: Mapping[str, str]) -> int:
+    """How many of the texts Packer's console finds wrong."""
+    file = folder / "console.json"
+    file.write_text(json.dumps(of_texts([], variables)), "utf-8")
+    result = run("console", file, lines="".join(f"{text}\n" for text in texts))
+    return result.stdout.count("Interpolation error")
+
+
 def values(
-    template: Mapping[str, Any], folder: Path, given: Mapping[str, str]
+    template: Mapping[str, Any],
+    folder: Path,
+    given: Mapping[str, str],
+    options: Sequence[str] | None = None,
 ) -> tuple[Files, Files]:
-    """What Packer and we render, by file, of a template that `echo` has made."""
+    """What Packer and we render, by file, of a template that `echo` has made.
+
+    Packer gets the ``given`` values in a file, or by the ``options``.
+    """
+    for path in folder.glob("*.out"):
+        path.unlink()
     file = folder / "echo.json"
     file.write_text(json.dumps(template), "utf-8")
     (folder / "given.json").write_text(json.dumps(given), "utf-8")
-    result = run("build", file, "-color=false", "-var-file=given.json")
+    result = run("build", file, "-color=false", *(options or ["-var-file=given.json"]))
     assert result.returncode == 0, result.stdout + result.stderr
     theirs = {path.name: path.read_text("utf-8")[:-1] for path in folder.glob("*.out")}
     ours = dict(_ours(file, given, theirs))

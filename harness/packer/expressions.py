@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 50
 """How many variables with fields may be made of each other."""
+MAX_WAITING = 10_000
+"""How many expressions a text may have that wait for fields, those of its variables included."""
 
 
 class Origin(Protocol):
@@ -42,8 +44,9 @@ class DeferredText:
     nodes: tuple[Node, ...] = field(repr=False)
     scope: Scope = field(repr=False)
     origin: Origin = field(repr=False, compare=False)
-    depth: int = 1
     fields: frozenset[str] = frozenset()
+    depth: int = field(default=1, repr=False)
+    waiting: int = field(default=1, repr=False)
 
     def __str__(self) -> str:
         return self.text
@@ -80,14 +83,16 @@ def resolve(text: str, scope: Scope, origin: Origin) -> str | DeferredText:
 
 
 def _deferred(text: str, folded: tuple[Node, ...], scope: Scope, origin: Origin) -> DeferredText:
-    names: set[str] = set()
-    depth = 1
-    for used in _used(folded, scope):
-        names |= {used} if isinstance(used, str) else used.fields
-        depth = depth if isinstance(used, str) else max(depth, used.depth + 1)
+    used = list(_used(folded, scope))
+    variables = [one for one in used if isinstance(one, DeferredText)]
+    names = {one for one in used if isinstance(one, str)}.union(*(v.fields for v in variables))
+    depth = 1 + max((v.depth for v in variables), default=0)
+    waiting = len(used) + sum(v.waiting for v in variables)
     if depth > MAX_DEPTH:
         raise ExpressionError(0, f"more than {MAX_DEPTH} variables with fields use each other")
-    return DeferredText(text, folded, scope, origin, depth, frozenset(names))
+    if waiting > MAX_WAITING:
+        raise ExpressionError(0, f"more than {MAX_WAITING} expressions of this text have fields")
+    return DeferredText(text, folded, scope, origin, frozenset(names), depth, waiting)
 
 
 def resolve_value(value: Value, scope: Scope) -> Value:

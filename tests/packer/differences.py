@@ -26,7 +26,7 @@ VALUES = {
     "strftime": "Packer shows codes that it does not know; ours is an error",
     "packer_version": "we call ourselves 1.16.0",
     "min_packer_version": "is compared with that",
-    "nesting": "Packer reads 10000 levels; ours 100, and files of 256 KiB",
+    "nesting": "Packer reads 10000 levels; ours 100, and files of 128 KiB",
     "negative durations and retries": "Packer takes them for none; ours is an error",
     "null in a variable file": "Packer takes it for an empty string; our caller gives strings",
     "names of root keys": "Packer takes them in any case; ours as they are documented",

@@ -159,7 +159,7 @@ def _fold(nodes: Iterable[Node], scope: Scope) -> Iterator[Node]:
 def _simplify(node: Expression, scope: Scope) -> Expression:
     """The same with everything in its place that depends on no field."""
     if isinstance(node, Field) and node.name == "CreateTime" and scope.build_type:
-        return _simplify(Call("timestamp", (), node.index), scope)  # what it was before Packer 0.3
+        return _simplify(Call("timestamp", (), node.index), scope)  # its old name
     if not isinstance(node, Call):
         return node
     if node.name == "build" and scope.before_machine:

@@ -57,6 +57,21 @@ def accepts(template: Path, *options: str) -> bool:
     return run("validate", template, *options).returncode == 0
 
 
+def inspect(template: Path) -> dict[str, list[tuple[str, ...]]]:
+    """What `packer inspect` lists: the fields of its lines, by their kind.
+
+    Raises:
+        CalledProcessError: Packer does not take the template.
+    """
+    result = run("inspect", template, "-machine-readable")
+    result.check_returncode()
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for line in result.stdout.splitlines():
+        _, _, kind, *fields = (part.replace("%!(PACKER_COMMA)", ",") for part in line.split(","))
+        found.setdefault(kind, []).append(tuple(fields))
+    return found
+
+
 def complaints(folder: Path, texts: Sequence[str], variables: Mapping[str, str]) -> int:
     """How many of the texts Packer's console finds wrong."""
     file = folder / "console.json"

@@ -12,10 +12,11 @@ _LETTERS = st.characters(
     codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="{}`\u2028\u2029"
 )
 _TEXTS = st.text(_LETTERS, max_size=8) | st.sampled_from(["a-b-c", "x,y", "banana", "ǆ", "İI", "%"])
+# Fractions of six digits at most: what Python knows of an instant.
 _ELEMENTS = """
     2006 06 01 1 02 2 _2 __2 002 Jan January Mon Monday 15 03 3 04 4 05 5 PM pm MST
     Z0700 Z07:00 Z07 Z070000 Z07:00:00 -0700 -07:00 -07 -070000 -07:00:00
-    .000 .999999 .0000000 .0001 ,000 - / : T t , x Janet Mondays 20 1506 _2006
+    .000 .999999 .0001 ,000 - / : T t , x Janet Mondays 20 1506 _2006
 """
 _LAYOUTS = st.lists(st.sampled_from([*_ELEMENTS.split(), " "]), max_size=8).map("".join)
 _CODES = "%Y %m %d %H %M %S %a %A %b %B %I %p %y %z %Z %% - x"
@@ -76,7 +77,7 @@ BATCHES = st.lists(
 """Texts with expressions, many enough to be worth a process."""
 
 NAMES = st.sampled_from("abcd")
-# Given values that use each other come to what the order of names wants in Packer (differences.py).
+# No given value uses another: see differences.OTHERS.
 VALUES = st.lists(
     _TEXTS | st.sampled_from(["\t", '"', "\\", "'$HOME'", "}}", ","]), max_size=3
 ).map("".join)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 50
 """How many variables with fields may be made of each other."""
+MAX_WAITING = 10_000
+"""How many expressions a text may have that wait for fields, those of its variables included."""
 
 
 class Origin(Protocol):
@@ -42,8 +44,9 @@ class DeferredText:
     nodes: tuple[Node, ...] = field(repr=False)
     scope: Scope = field(repr=False)
     origin: Origin = field(repr=False, compare=False)
-    depth: int = 1
     fields: frozenset[str] = frozenset()
+    depth: int = field(default=1, repr=False)
+    waiting: int = field(default=1, repr=False)
 
     def __str__(self) -> str:
         return self.text
@@ -80,14 +83,16 @@ def resolve(text: str, scope: Scope, origin: Origin) -> str | DeferredText:
 
 
 def _deferred(text: str, folded: tuple[Node, ...], scope: Scope, origin: Origin) -> DeferredText:
-    names: set[str] = set()
-    depth = 1
-    for used in _used(folded, scope):
-        names |= {used} if isinstance(used, str) else used.fields
-        depth = depth if isinstance(used, str) else max(depth, used.depth + 1)
+    used = list(_used(folded, scope))
+    variables = [one for one in used if isinstance(one, DeferredText)]
+    names = {one for one in used if isinstance(one, str)}.union(*(v.fields for v in variables))
+    depth = 1 + max((v.depth for v in variables), default=0)
+    waiting = len(used) + sum(v.waiting for v in variables)
     if depth > MAX_DEPTH:
         raise ExpressionError(0, f"more than {MAX_DEPTH} variables with fields use each other")
-    return DeferredText(text, folded, scope, origin, depth, frozenset(names))
+    if waiting > MAX_WAITING:
+        raise ExpressionError(0, f"more than {MAX_WAITING} expressions of this text have fields")
+    return DeferredText(text, folded, scope, origin, frozenset(names), depth, waiting)
 
 
 def resolve_value(value: Value, scope: Scope) -> Value:
@@ -154,16 +159,29 @@ def _fold(nodes: Iterable[Node], scope: Scope) -> Iterator[Node]:
 def _simplify(node: Expression, scope: Scope) -> Expression:
     """The same with everything in its place that depends on no field."""
     if isinstance(node, Field) and node.name == "CreateTime" and scope.build_type:
-        return _simplify(Call("timestamp", (), node.index), scope)  # what it was before Packer 0.3
+        return _simplify(Call("timestamp", (), node.index), scope)  # its old name
     if not isinstance(node, Call):
         return node
     if node.name == "build" and scope.before_machine:
         message = "build works in provisioners and post-processors alone: there is no machine yet"
         raise ExpressionError(node.index, message)
+    if node.name in ("and", "or") and node.arguments:
+        return _decided(node, scope)
     simple = replace(node, arguments=tuple(_simplify(a, scope) for a in node.arguments))
     if _waits(simple, scope):
         return simple
     return Literal(_evaluate(simple, scope, {}), node.index)
+
+
+def _decided(node: Call, scope: Scope) -> Expression:
+    """An `and` or `or`, which looks at no values behind the one that decides it."""
+    values: list[Expression] = []
+    for argument in node.arguments:
+        values.append(_simplify(argument, scope))
+        if isinstance(values[-1], Literal) and bool(values[-1].value) == (node.name == "or"):
+            break
+    known = all(isinstance(value, Literal) for value in values)
+    return values[-1] if known else replace(node, arguments=tuple(values))
 
 
 def _waits(call: Call, scope: Scope) -> bool:
@@ -191,11 +209,17 @@ def _evaluate(node: Expression, scope: Scope, fields: Mapping[str, object]) -> s
         return node.value
     if isinstance(node, Field):
         return _field(node.name, node.index, fields)
-    arguments = [_evaluate(argument, scope, fields) for argument in node.arguments]
+    arguments: list[str | int | bool] = []
+    for argument in node.arguments:
+        arguments.append(_evaluate(argument, scope, fields))
+        if node.name in ("and", "or") and bool(arguments[-1]) == (node.name == "or"):
+            break
     try:
         made = functions.call(node.name, scope, arguments)
     except ValueError as error:
         raise ExpressionError(node.index, str(error)) from None
+    if node.name in ("and", "or"):
+        return arguments[-1]
     if node.name == "build":
         return _field(str(arguments[0]), node.index, fields)
     if node.name == "user":

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _AMAZON_NAME = re.compile(rb"[^a-zA-Z0-9()\[\] ./\-'@_]")
 _VERB = re.compile(r"%([-+ 0]*[0-9]{0,3}(?:\.[0-9]{1,2})?)([a-zA-Z%])|%")
+_VERBS: dict[str, type] = {"s": str, "d": int, "v": object}
 _KINDS = {str: "a string", int: "a number", bool: "a boolean", object: "a value"}
 _GONE = {
     "consul_key": "read it before, and give it as a variable",
@@ -144,17 +145,18 @@ def _printf(_: Scope, format: str, *arguments: object) -> str:
     left = list(arguments)
 
     def replace(match: re.Match[str]) -> str:
-        flags, verb = match[1], match[2]
-        if verb == "%" and not flags:
+        flags, verb = match.groups()
+        if match[0] == "%%":
             return "%"
-        if verb not in ("s", "d", "v") or not left:
-            why = "has no argument left for" if left == [] and verb in "sdv" else "cannot do"
-            raise ValueError(f"printf {why} {match[0]!r}: there are %s, %d, %v and %%")
+        if verb not in _VERBS:
+            raise ValueError(f"printf cannot do {match[0]!r}: there are %s, %d, %v and %%")
+        if not left:
+            raise ValueError(f"printf has no argument left for {match[0]!r}")
         argument = left.pop(0)
-        if (verb == "d") != (type(argument) is int) and verb != "v":
+        if not isinstance(argument, _VERBS[verb]) or (verb == "d" and isinstance(argument, bool)):
             raise ValueError(f"printf cannot show {_kind(argument)} as {match[0]!r}")
-        kind = "d" if type(argument) is int else "s"
-        return f"%{flags}{kind}" % (argument if kind == "d" else text(argument))
+        whole = isinstance(argument, int) and not isinstance(argument, bool)
+        return f"%{flags}d" % argument if whole else f"%{flags}s" % text(argument)
 
     made = _VERB.sub(replace, format)
     if left:
@@ -174,17 +176,13 @@ def text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _and(_: Scope, *values: str | int | bool) -> str | int | bool:
-    return next((value for value in values if not value), values[-1])
-
-
-def _or(_: Scope, *values: str | int | bool) -> str | int | bool:
-    return next((value for value in values if value), values[-1])
+def _elsewhere(_: Scope, *__: object) -> str:
+    return ""
 
 
 FUNCTIONS: dict[str, Function] = {
-    "and": Function(_and, (object,), variadic=True),
-    "build": Function(lambda *_: "", (str,)),
+    "and": Function(_elsewhere, (object,), variadic=True),
+    "build": Function(_elsewhere, (str,)),
     "build_name": Function(_build_name),
     "build_type": Function(_build_type),
     "clean_ami_name": Function(_clean, (str,)),
@@ -198,7 +196,7 @@ FUNCTIONS: dict[str, Function] = {
     "lower": Function(_lower, (str,)),
     "ne": Function(lambda scope, *pair: not _equal(scope, *pair), (object, object)),
     "not": Function(lambda _, value: not value, (object,)),
-    "or": Function(_or, (object,), variadic=True),
+    "or": Function(_elsewhere, (object,), variadic=True),
     "packer_version": Function(lambda _: VERSION),
     "printf": Function(_printf, (str, object), 1, variadic=True),
     "pwd": Function(lambda scope: str(scope.facts.folder)),
@@ -213,7 +211,8 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "timestamp": Function(lambda scope: str(int(scope.facts.started.timestamp()))),
     "upper": Function(_upper, (str,)),
-    "user": Function(lambda *_: "", (str,)),
+    "user": Function(_elsewhere, (str,)),
     "uuid": Function(lambda scope: scope.facts.new_uuid()),
 }
-"""By name. `user` and `build` are looked up by `expressions`, where variables and fields are."""
+"""By name. What `user` and `build` are, and how many values `and` and `or` look at, is the business
+of `expressions`."""

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 """Characters of a line that an error shows."""
+LONGEST = 1000
+"""Characters of what an error says."""
+FEW, MANY = 30, 500
+"""How many names a message lists, and how many are looked through for the nearest."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Source:
     def error(self, offset: int, message: str) -> TemplateError:
         """The error to raise for what stands at that offset."""
         line, column = self.locate(offset)
+        message = message if len(message) <= LONGEST else f"{message[:LONGEST]}..."
         text = f"{self.name}:{line}:{column}: {message}\n{self._excerpt(line, column)}"
         return TemplateError(text, file=self.name, line=line, column=column)
 
@@ -58,8 +63,10 @@ class Source:
 
 
 def nearest(name: str, known: Iterable[str], *, what: str = "there are") -> str:
-    """The way out for a name that there is not: the nearest one, or all of them."""
+    """The way out for a name that there is not: the nearest one, or those that there are."""
     known = list(known)
-    if close := difflib.get_close_matches(name, known, n=1):
+    near = [one for one in known[:MANY] if len(one) <= WIDTH]
+    if len(name) <= WIDTH and (close := difflib.get_close_matches(name, near, n=1)):
         return f"did you mean {close[0]!r}?"
-    return f"{what} {', '.join(known)}" if known else "there are none"
+    more = ", ..." if len(known) > FEW else ""
+    return f"{what} {', '.join(known[:FEW])}{more}" if known else "there are none"

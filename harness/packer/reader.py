@@ -16,7 +16,7 @@ from harness.packer.values import Value
 
 MAX_DEPTH = 100
 """How deep lists and objects may be nested. No template comes near; Packer's bound is 10000."""
-MAX_SIZE = 256 * 1024
+MAX_SIZE = 128 * 1024
 """Bytes that a file may have: what is read in well under a second."""
 
 _SPACE = re.compile(r"[ \t\r\n]*+")

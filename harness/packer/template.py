@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.packer import components, reader, renamed, versions
@@ -45,7 +45,7 @@ class Template:
     provisioners: tuple[Provisioner, ...]
     error_cleanup: Provisioner | None
     post_processors: tuple[tuple[PostProcessor, ...], ...]
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
 
 
 def read(content: bytes, file: str) -> Template:

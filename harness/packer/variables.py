@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import graphlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.errors import TemplateError
@@ -26,7 +26,7 @@ class Variable:
 
     name: str
     value: Value
-    default: str | None
+    default: str | None = field(repr=False)
     sensitive: bool = False
 
 

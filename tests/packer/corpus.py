@@ -18,7 +18,7 @@ from harness import packer
 from harness.errors import TemplateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from harness.packer import Component, Plan, Prepared, Step, Value
 
@@ -113,22 +113,23 @@ def filled(value: Value) -> Value:
 
 
 def _fields(value: Value) -> Iterator[str]:
-    if isinstance(value.data, packer.DeferredText):
-        yield from value.data.fields
-    nested = value.data if isinstance(value.data, tuple) else value.entries().values()
-    for entry in nested:
-        yield from _fields(entry)
+    for text in text_values([value]):
+        if isinstance(text.data, packer.DeferredText):
+            yield from text.data.fields
 
 
-def text_values(options: Mapping[str, Value]) -> Iterator[Value]:
-    """All texts in options, at any depth."""
-    for value in options.values():
+def text_values(values: Iterable[Value]) -> Iterator[Value]:
+    """All texts in values, at any depth."""
+    for value in values:
         if isinstance(value.data, str | packer.DeferredText):
             yield value
-        elif isinstance(value.data, tuple):
-            yield from text_values(dict(enumerate(value.data)))  # type: ignore[arg-type]  # keys are not looked at
         else:
-            yield from text_values(value.entries())
+            yield from text_values(nested(value))
+
+
+def nested(value: Value) -> Iterable[Value]:
+    """What a list or object holds."""
+    return value.data if isinstance(value.data, tuple) else value.entries().values()
 
 
 if __name__ == "__main__":

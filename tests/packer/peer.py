@@ -22,15 +22,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from harness.packer import Step
+
 _NOW = "{{isotime `2006-01-02T15:04:05.000000Z`}}"
 _HEREDOC = re.compile(r"cat > (\S+) <<'_E_N_D_'\n(.*)\n_E_N_D_", re.DOTALL)
+FILE = "echo.json"
 NOT_IN_NULL = re.compile(r"\bclean_|\.CreateTime|packer_version|uuid")
 """What the null builder of 1.6.6 does not have, or makes differently each time."""
 
 Files = dict[str, str]
 
 
-def run(command: str, template: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def run(
+    command: str, template: Path, *options: str, lines: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run one of Packer's commands on a template, in its folder and the corpus's environment."""
     own = {
         "PATH": os.environ["PATH"],
@@ -42,6 +47,7 @@ def run(command: str, template: Path, *options: str) -> subprocess.CompletedProc
         ["packer", command, *options, template.name],
         cwd=template.parent,
         env=corpus.ENVIRONMENT | own,
+        input=lines,
         capture_output=True,
         text=True,
         errors="replace",
@@ -54,17 +60,57 @@ def accepts(template: Path, *options: str) -> bool:
     return run("validate", template, *options).returncode == 0
 
 
-def values(
-    template: Mapping[str, Any], folder: Path, given: Mapping[str, str]
-) -> tuple[Files, Files]:
-    """What Packer and we render, by file, of a template that `echo` has made."""
-    file = folder / "echo.json"
-    file.write_text(json.dumps(template), "utf-8")
+def inspect(template: Path) -> dict[str, list[tuple[str, ...]]]:
+    """What `packer inspect` lists: the fields of its lines, by their kind.
+
+    Raises:
+        CalledProcessError: Packer does not take the template.
+    """
+    result = run("inspect", template, "-machine-readable")
+    result.check_returncode()
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for line in result.stdout.splitlines():
+        _, _, kind, *fields = (part.replace("%!(PACKER_COMMA)", ",") for part in line.split(","))
+        found.setdefault(kind, []).append(tuple(fields))
+    return found
+
+
+def complaints(folder: Path, texts: Sequence[str], variables: Mapping[str, str]) -> int:
+    """How many of the texts Packer's console finds wrong."""
+    file = folder / "console.json"
+    file.write_text(json.dumps(of_texts([], variables)), "utf-8")
+    result = run("console", file, lines="".join(f"{text}\n" for text in texts))
+    return result.stdout.count("Interpolation error")
+
+
+def build(
+    template: Mapping[str, Any],
+    folder: Path,
+    given: Mapping[str, str],
+    options: Sequence[str] | None = None,
+) -> Files:
+    """What Packer renders of a template that `echo` has made, by file."""
+    for path in folder.glob("*.out"):
+        path.unlink()
+    (folder / FILE).write_text(json.dumps(template), "utf-8")
     (folder / "given.json").write_text(json.dumps(given), "utf-8")
-    result = run("build", file, "-color=false", "-var-file=given.json")
+    result = run("build", folder / FILE, "-color=false", *(options or ["-var-file=given.json"]))
     assert result.returncode == 0, result.stdout + result.stderr
-    theirs = {path.name: path.read_text("utf-8")[:-1] for path in folder.glob("*.out")}
-    ours = dict(_ours(file, given, theirs))
+    return {path.name: path.read_text("utf-8")[:-1] for path in folder.glob("*.out")}
+
+
+def values(
+    template: Mapping[str, Any],
+    folder: Path,
+    given: Mapping[str, str],
+    options: Sequence[str] | None = None,
+) -> tuple[Files, Files]:
+    """What Packer and we render, by file, of a template that `echo` has made.
+
+    Packer gets the ``given`` values in a file, or by the ``options``.
+    """
+    theirs = build(template, folder, given, options)
+    ours = dict(_ours(folder / FILE, given, theirs))
     return {name: theirs.get(name, "missing") for name in ours}, ours
 
 
@@ -74,15 +120,18 @@ def _ours(file: Path, given: Mapping[str, str], theirs: Files) -> Iterator[tuple
     prepared = packer.prepare(read, given, corpus.facts(file, started, file.parent))
     for name in prepared.builders:
         for index, step in enumerate(prepared.plan(name).provisioners):
-            at = next(packer.as_text(v) for v in step.component.options["inline"].data)  # type: ignore[union-attr,arg-type]  # a list
-            match = _HEREDOC.fullmatch(at)
-            assert match
-            instant = _instant(theirs[match[1].replace("$PACKER_BUILD_NAME", name)])
+            at = [written for written, _ in _heredocs(step, name)]
+            instant = next(_instant(theirs[n]) for n in at if n.endswith(".at.out"))
             facts = corpus.facts(file, instant, file.parent)
             then = dataclasses.replace(prepared, facts=facts).plan(name).provisioners[index]
-            for text in corpus.text_values(then.component.options):
-                if isinstance(text.data, str) and (match := _HEREDOC.fullmatch(text.data)):
-                    yield match[1].replace("$PACKER_BUILD_NAME", name), match[2]
+            yield from _heredocs(then, name)
+
+
+def _heredocs(step: Step, build: str) -> Iterator[tuple[str, str]]:
+    """The files that a step writes, with what we render into them."""
+    for text in corpus.text_values(step.component.options.values()):
+        if isinstance(text.data, str) and (match := _HEREDOC.fullmatch(text.data)):
+            yield match[1].replace("$PACKER_BUILD_NAME", build), match[2]
 
 
 def _instant(text: str) -> datetime:
@@ -106,10 +155,15 @@ def echo(template: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def of_texts(texts: Sequence[str], variables: Mapping[str, str | None]) -> dict[str, Any]:
-    """A template that writes texts into files."""
-    step = {"type": "shell-local", "texts": list(texts)}
-    return echo({"variables": variables, "builders": [{"type": "null"}], "provisioners": [step]})
+def of_texts(
+    texts: Sequence[str], variables: Mapping[str, str | None], *, everything: bool = False
+) -> dict[str, Any]:
+    """A template that writes texts into files; all of them, or those that `echo` takes."""
+    step = {"type": "shell-local", "texts": [] if everything else list(texts)}
+    made = echo({"variables": variables, "builders": [{"type": "null"}], "provisioners": [step]})
+    if everything:
+        made["provisioners"][-1]["inline"] = _cats("p0", iter(texts))
+    return made
 
 
 def _cats(name: str, texts: Iterator[str]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import packer
 from tests.packer import corpus, peer
 from tests.packer.differences import REFUSED
 
@@ -26,10 +27,29 @@ def test_no_expectation_is_of_a_template_that_is_gone() -> None:
 
 @pytest.mark.parametrize("template", corpus.GOOD, ids=lambda p: p.stem)
 def test_packer_renders_the_same(template: Path, tmp_path: Path) -> None:
-    assert peer.run("inspect", template).returncode == 0
     raw = json.loads(template.read_bytes())
     theirs, ours = peer.values(peer.echo(raw), tmp_path, corpus.given(template))
     assert ours == theirs
+    if all(builder["type"] == "null" for builder in raw["builders"]):
+        assert peer.accepts(template)
+
+
+@pytest.mark.parametrize("template", corpus.GOOD, ids=lambda p: p.stem)
+def test_packer_reads_the_same(template: Path) -> None:
+    listed = peer.inspect(template)
+    read = packer.read(template.read_bytes(), template.name)
+    secrets = {variable.default for variable in read.variables.values() if variable.sensitive}
+    variables = {
+        (
+            variable.name,
+            "<sensitive>" if variable.default in secrets else variable.default or "",
+            "1" if variable.default is None else "0",
+        )
+        for variable in read.variables.values()
+    }
+    assert set(listed.get("template-variable", [])) == variables
+    assert set(listed["template-builder"]) == {(b.name, b.type) for b in read.builders}
+    assert listed.get("template-provisioner", []) == [(p.type,) for p in read.provisioners]
 
 
 @pytest.mark.parametrize("template", corpus.BROKEN, ids=lambda p: p.stem)

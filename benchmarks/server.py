@@ -1,4 +1,4 @@
-"""A real OpenSSH server on this computer, behind a relay that delays; and a source that is there.
+"""A real OpenSSH server on this computer that is far away; and a source that is there.
 
 python -m benchmarks.server PORT SECONDS
 
@@ -15,6 +15,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import line
 from benchmarks.commands import ROOT
 from harness import ssh
 from harness.model import Endpoint
@@ -32,10 +33,21 @@ CONNECT_TIMEOUT = 60.0
 
 @contextlib.contextmanager
 def behind(directory: Path, round_trip: float) -> Iterator[Endpoint]:
-    """Where a server is reached that is ``round_trip`` seconds away."""
+    """Where a server is reached that is ``round_trip`` seconds away, if TCP loses no time."""
     directory.mkdir(exist_ok=True)
     with sshd.running(directory) as server, _relay(server.port, round_trip / 2) as port:
         yield dataclasses.replace(server.endpoint, port=port)
+
+
+@contextlib.contextmanager
+def across(directory: Path, round_trip: float) -> Iterator[Endpoint]:
+    """The same at the other end of a line where TCP waits for what it would wait for there."""
+    directory.mkdir(exist_ok=True)
+    with (
+        line.of(round_trip) as far,
+        sshd.running(directory, address=far.address, wrapper=far.wrapper) as server,
+    ):
+        yield server.endpoint
 
 
 @contextlib.contextmanager

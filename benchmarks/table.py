@@ -17,17 +17,22 @@ HEAD = ("what", "peer", "ours", "ratio", "limit", "holds?")
 
 @dataclass(frozen=True)
 class Row:
-    """What was compared, both as people read it, and how large the ratio may be; None: any."""
+    """What was compared, both as people read it, and how large the ratio may be; None: any.
+
+    Without a ratio it was not measured.
+    """
 
     what: str
     peer: str
     ours: str
-    ratio: float
+    ratio: float | None
     limit: float | None
 
     @property
     def cells(self) -> tuple[str, ...]:
         verdict = ("", "")
+        if self.ratio is None:
+            return (self.what, self.peer, self.ours, "", f"{self.limit:g}", "not measured")
         if self.limit is not None:
             verdict = (f"{self.limit:g}", "yes" if self.ratio <= self.limit else "NO")
         return (self.what, self.peer, self.ours, f"{self.ratio:.3f}", *verdict)
@@ -45,6 +50,12 @@ def compared(
     peer, ours = (statistics.median(figures) for figures in zip(*pairs, strict=True))
     ratio = statistics.median(mine / theirs for theirs, mine in pairs)
     return Row(what, f"{peer:.2f} {unit}", f"{ours:.2f} {unit}", ratio, limit)
+
+
+def not_measured(what: str, limit: float, missing: str) -> Row:
+    """A row for what could not be measured here, and what that would need."""
+    say(f"{what}: not measured, it needs {missing}")
+    return Row(what, "", "", None, limit)
 
 
 def in_turn(

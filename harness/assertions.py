@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import testinfra.backend.base  # type: ignore[import-untyped]
 import testinfra.host  # type: ignore[import-untyped]
 
+from harness.facts import Facts
 from harness.secret import reveal
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ class Backend(testinfra.backend.base.BaseBackend):  # type: ignore[misc]  # unty
 
     def __init__(self, connection: Connection, build: str, user: str, reveal: Reveal) -> None:
         super().__init__(build, bool(user), user or None)
-        self._connection = connection
         self._reveal = reveal
+        self.facts = Facts(lambda line: connection.execute(line, timeout=DEFAULT_TIMEOUT))
 
     def run(self, command: str, *args: str | Secret, **_: Any) -> Any:
         line = self.get_command(command, *map(self._reveal, args))
-        answer = self._connection.execute(line, timeout=DEFAULT_TIMEOUT)
+        answer = self.facts.answer(line)
         return self.result(
             answer.exit_status, self.encode(line), answer.stdout_bytes, answer.stderr_bytes
         )
@@ -71,3 +72,8 @@ def host(connection: Connection, build: str, user: str = "", reveal: Reveal = re
     made: Host = testinfra.host.Host(backend)
     backend.set_host(made)
     return made
+
+
+def begin_test(host: Host) -> None:
+    """Another test must not be told what was true in the last one."""
+    host.backend.facts.forget()

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from harness.cancel import CancelToken
 
+IMAGES = "images"
+"""The folder of notes on what images were made of: small ones, which the bound leaves alone."""
+
 
 def directory() -> Path:
     """The cache: the platform's cache directory (``XDG_CACHE_HOME`` on Linux)."""

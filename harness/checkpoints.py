@@ -19,6 +19,7 @@ from harness.chain import Call, Chain, OutOfStepError, by_key
 from harness.errors import SourceError
 from harness.events import MachineLaunched, Notice
 from harness.machine import Machine
+from harness.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,7 +74,7 @@ class Record:
 
     def give_up(self, why: str) -> None:
         """Begin with a machine that has had no call."""
-        self._tell(f"once more, without a checkpoint: {why}")
+        self._tell(f"once more, without a checkpoint: {' '.join(why.split())}")
         found = self._start or Start()
         self._start = Start(known=found.known, rehearsal=found.rehearsal)
 
@@ -134,9 +135,10 @@ class Record:
             self._context.events.emit(MachineLaunched(self._context.build, instance.id, inputs))
         if self._attached is not None:
             dropped = len(self._attached.calls) - chain.replayed
-            text = f"{chain.replayed} provisioning calls are as they were, and were not repeated"
+            text = f"not repeated: {counted(chain.replayed, 'provisioning call')}, as before"
             if dropped:
-                text += f"; what {dropped} others did that are changed or gone is still there"
+                others = counted(dropped, "call")
+                text += f"; what {others} did that changed or went is still there"
             self._tell(text)
 
     def _tell(self, text: str) -> None:

@@ -217,7 +217,9 @@ def build(
         seal: what is removed from the machine before its image is taken (`harness.Seal`).
             Default: everything that building leaves; False: nothing.
 
-    In tests each command (``host.run``) may take 300 seconds.
+    In tests each command (``host.run``) may take 300 seconds. What the machine said of a package, a
+    user or a group counts for ten seconds, within one test and until the test runs a command that
+    may change something; services, sockets, files and all else are always asked afresh.
 
     Raises:
         ConfigurationError: at collection, in a sentence, where a build cannot work.

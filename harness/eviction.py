@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +68,8 @@ def prune(bound: int) -> Iterator[Entry]:
 
 
 def clear() -> Iterator[Entry]:
-    """Remove all that is not in use, and tell of each."""
+    """Remove all that is not in use, and tell of each; and what images were made of."""
+    shutil.rmtree(cache.directory() / cache.IMAGES, ignore_errors=True)
     return prune(-1)  # not 0, which entries that take no room are within
 
 

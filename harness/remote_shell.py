@@ -15,6 +15,7 @@ import shlex
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from harness import query
 from harness.errors import CancelledError, CommandTimeoutError, DisconnectedError
 from harness.model import CommandResult
 
@@ -53,12 +54,19 @@ _TERMINAL_READER = (
     'stty -echo -opost 2>/dev/null; echo @ $$; IFS= read -r f; exec /bin/sh "$f" </dev/null'
 )
 
-# An answer is: stdout, token, newline, stderr, token, status. Files and not pipes take the
-# streams, for a daemon may keep them open; and appending ones, for a daemon may write on after
-# they were emptied. Beside the command itself (setsid, which becomes sh) only a stream that is
-# not empty costs a process; what can wait is done after the answer. No `&`: a shell without job
-# control makes background commands deaf to SIGINT. The parentheses keep this shell's own "Killed"
-# out of the command's stderr.
+# A request is: token, how (see `query.way`), newline, lines of text, token. An answer is:
+# stdout, token, newline, stderr, token, status. Files and not pipes take the streams, for a daemon
+# may keep them open; and appending ones, for a daemon may write on after they were emptied.
+#
+# To start a program is what takes time, on an emulated machine most of all. So a query has a fork
+# of this shell, which becomes the program; all else a session of its own (setsid, which becomes
+# sh). And what was printed is read by this shell itself, if it is short: the place behind the last
+# write tells how long it is, and of a NUL, which no variable holds, nothing would be left. Then
+# the answer is written at once: of two writes sshd holds back the second until the first has
+# arrived. What can wait is done after it.
+#
+# No `&`: a shell without job control makes background commands deaf to SIGINT. The parentheses keep
+# this shell's own "Killed" out of the command's stderr.
 _LOOP = """
 exec 2>/dev/null
 trap 'rm -rf "$dir"' EXIT
@@ -69,47 +77,38 @@ command -v setsid >/dev/null && setsid=setsid || setsid=
 newline='
 '
 count=0
-while IFS= read -r end; do
+load() {
+  text= size=0
+  [ -s "$1" ] || return 0
+  read -r line size <"/proc/self/fdinfo/$2"
+  if [ "$size" -gt 0 ] && [ "$size" -lt @short ]; then
+    while IFS= read -r line; do text=$text$line$newline; done <"$1"
+    text=$text$line
+  fi
+  [ "${#text}" = "$size" ]
+}
+while read -r end how; do
   text=
   while IFS= read -r line || exit 0; [ "$line" != "$end" ]; do text=$text$line$newline; done
   count=$((count + 1)) out=$dir/out$count err=$dir/err$count
-  { true >"$out" && true >"$err"; } || { echo "$end$newline$end new"; exit 1; }
-  (exec $setsid sh -c "${text%"$newline"}" </dev/null >>"$out" 2>>"$err")
+  command exec 3>>"$out" 4>>"$err" || { echo "$end$newline$end new"; exit 1; }
+  case $how in
+    sh) (exec $setsid sh -c "${text%"$newline"}" </dev/null >&3 2>&4 3>&- 4>&-) ;;
+    *) (exec </dev/null >&3 2>&4 3>&- 4>&-; eval "$how $text") ;;
+  esac
   status=$?
-  [ -s "$out" ] && cat "$out"
-  if [ -s "$err" ]; then echo "$end"; cat "$err"; echo "$end $status"
-  else echo "$end$newline$end $status"; fi
+  load "$out" 3 || { cat "$out"; text=; }
+  answer=$text$end$newline
+  load "$err" 4 || { printf %s "$answer"; cat "$err"; text= answer=; }
+  printf '%s\n' "$answer$text$end $status"
   [ -s "$out" ] && true >"$out"
   [ -s "$err" ] && true >"$err"
   [ $((count % 64)) = 0 ] && rm -f "$dir"/*
 done
 """
 
-# Everything below a process and everything in the sessions of those, wherever it was reparented
-# to. What forks meanwhile is found by its session in the next round. What root runs for us (sudo,
-# perhaps on a terminal of its own) needs sudo again.
-_KILL = """
-exec 2>/dev/null
-root=@pid seen=' @pid '
-[ -r /proc/self/stat ] || kill -KILL -- -$root
-for round in 1 2 3 4 5; do
-  victims=
-  while
-    more=
-    for stat in /proc/[0-9]*/stat; do
-      read -r line <"$stat" || continue
-      pid=${stat#/proc/} pid=${pid%/stat}
-      case $seen in *" $pid "*) continue ;; esac
-      set -- ${line##*") "}
-      case $seen in *" $2 "*|*" $4 "*) seen="$seen$pid " victims="$victims $pid" more=1 ;; esac
-    done
-    [ "$more" ]
-  do :; done
-  [ $round = 1 ] && @first
-  [ "$victims" ] || break
-  kill -KILL $victims || sudo -n kill -KILL $victims
-done
-"""
+SHORT = 1024
+"""Bytes of a stream below which the long-lived shell reads them itself, one by one."""
 
 
 # A command longer than this goes into a file first: read one byte at a time, as a shell must, it
@@ -175,15 +174,15 @@ def read_once(stdin: str) -> str:
     return f'rm -f "$0"\n{redirect}'
 
 
-def request(token: str, command: str) -> bytes:
-    """A command as the lines that `opening` and the long-lived shell read.
+def request(token: str, command: str, how: str = "") -> bytes:
+    """A command as the lines that `opening` reads; with ``how``, of `query`, the long-lived shell.
 
     Raises:
         ValueError: the command has a NUL, which no command line can have.
     """
     check(command)
-    return (
-        f"{token}\n".encode() + command.encode(errors="surrogateescape") + f"\n{token}\n".encode()
+    return f"{token} {how}".rstrip().encode() + f"\n{command}\n{token}\n".encode(
+        errors="surrogateescape"
     )
 
 
@@ -206,16 +205,6 @@ def run_file(path: str) -> str:
     return f"exec sh {shlex.quote(path)}"
 
 
-def kill_script(pid: int, *, spare: bool) -> str:
-    """A script that kills a session leader with all that it started; ``spare``: not the leader.
-
-    Linux only: elsewhere (no /proc) it kills the leader's process group.
-    """
-    # The shell that is spared must not be followed twice: it has gone on by then.
-    first = 'seen=" ${seen#" $root "}"' if spare else 'victims="$root $victims"'
-    return _KILL.replace("@pid", str(pid)).replace("@first", first)
-
-
 class RemoteShell:
     """One shell, many commands: each in a session of its own, in one round trip.
 
@@ -235,7 +224,7 @@ class RemoteShell:
     def script(stale: str = "") -> str:
         """What the remote sh is to evaluate; ``stale`` is a killed predecessor's directory."""
         remove = f"rm -rf {shlex.quote(stale)}\n" if stale else ""
-        return remove + _LOOP.replace("@directories", DIRECTORIES)
+        return remove + _LOOP.replace("@directories", DIRECTORIES).replace("@short", str(SHORT))
 
     @property
     def ended(self) -> bool:
@@ -248,6 +237,7 @@ class RemoteShell:
         cancelled: Callable[[], bool],
         *,
         text: str | None = None,
+        how: str | None = None,
     ) -> CommandResult:
         """Run one command.
 
@@ -256,6 +246,7 @@ class RemoteShell:
             timeout: seconds until it is killed; None: never.
             cancelled: true when the run is being stopped.
             text: what is run, if that is not the command itself.
+            how: as `query.way` says; default: what it says of the text.
 
         Raises:
             CommandTimeoutError: the timeout has passed; the command was killed.
@@ -264,7 +255,9 @@ class RemoteShell:
             NotRunError: the command was not started.
         """
         reply = _Reply(secrets.token_hex(16))
-        self._channel.write(request(reply.token.decode(), text or command))
+        text = text or command
+        how = query.way(text) if how is None else how
+        self._channel.write(request(reply.token.decode(), text, how))
         deadline = None if timeout is None else time.monotonic() + timeout
 
         def check() -> None:

@@ -27,11 +27,13 @@ class Step(NamedTuple):
     """Shell to run as root, paths to remove, and shell to run when all steps have come so far.
 
     One process removes what all steps name: under emulation each costs more than the removing.
+    Other programs of different steps, which mostly wait for a service, run side by side before.
     """
 
     run: str = ""
     remove: str = ""
     after: str = ""
+    meanwhile: str = ""
 
 
 STEPS: Mapping[str, Step] = MappingProxyType(
@@ -82,12 +84,10 @@ STEPS: Mapping[str, Step] = MappingProxyType(
         ),
         # systemd saves a seed when it shuts down, unless this service is over by then.
         "random seed": Step(
-            """
-            if [ -d /run/systemd/system ]; then
-              systemctl stop systemd-random-seed.service || true
-            fi
+            meanwhile="""
+            if [ -d /run/systemd/system ]; then systemctl stop systemd-random-seed.service; fi
             """,
-            """
+            remove="""
             /var/lib/systemd/random-seed /var/lib/systemd/credential.secret
             /boot/loader/random-seed /boot/efi/loader/random-seed /var/lib/NetworkManager/secret_key
             """,
@@ -96,11 +96,9 @@ STEPS: Mapping[str, Step] = MappingProxyType(
         # journald has a folder named after the machine id, and would make it anew until the very
         # end: it goes on in /run. Any other log keeps its file, which a service may hold open.
         "logs": Step(
-            """
-            if command -v journalctl >/dev/null; then journalctl --relinquish-var || true; fi
-            find /var/log -path /var/log/journal -prune -o -type f -exec truncate -s 0 {} +
-            """,
+            "find /var/log -path /var/log/journal -prune -o -type f -exec truncate -s 0 {} +",
             "/var/log/journal/*",
+            meanwhile="if command -v journalctl >/dev/null; then journalctl --relinquish-var; fi",
         ),
         # Empty, not missing: systemd then makes a new one at the first boot.
         "machine id": Step("""
@@ -169,7 +167,9 @@ class Seal:
         paths = " ".join(path for step in steps.values() for path in step.remove.split())
         return [
             *(_command(command, command) for command in self.also),
+            *(_command(n, _aside(s.meanwhile)) for n, s in steps.items() if s.meanwhile),
             *(_command(n, s.run.replace("@key", blob)) for n, s in steps.items() if s.run),
+            *(["wait"] if any(s.meanwhile for s in steps.values()) else []),
             *([_command("remove", f"rm -rf {paths}")] if paths else []),
             *(_command(n, s.after) for n, s in steps.items() if s.after),
         ]
@@ -180,12 +180,17 @@ def seal(machine: Machine, public_key: str, chosen: Seal) -> None:
     commands = chosen.commands(public_key)
     if not commands:
         return
-    try:
-        machine.shell(*commands, sudo=True)
-    except CommandError as error:
-        said = [line for line in error.result.stdout.splitlines() if line.startswith(MARK)]
+    # No `machine.shell`, whose script would be a file: three programs more.
+    result = machine.run("\n".join(["set -e", *commands]), sudo=True)
+    if result.failed:
+        said = [line for line in result.stdout.splitlines() if line.startswith(MARK)]
         step = said[-1].removeprefix(MARK) if said else "its script"
-        raise CommandError(f"the seal: {step}", error.result) from error
+        raise CommandError(f"the seal: {step}", result)
+
+
+def _aside(text: str) -> str:
+    """Shell that is not waited for, and may fail."""
+    return f"{{\n{textwrap.dedent(text).strip()}\n}} &"
 
 
 def _command(name: str, text: str) -> str:

@@ -83,11 +83,12 @@ def find(folder: Path) -> Settings:
 def _table(file: Path) -> Mapping[str, Any]:
     try:
         with file.open("rb") as stream:
-            table = tomllib.load(stream).get("tool", {}).get("harness", {})
+            tools = tomllib.load(stream).get("tool", {})
     except FileNotFoundError:
         return {}
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{file} is no TOML: {error}") from None
+    table = tools.get("harness", {}) if isinstance(tools, dict) else tools
     if not isinstance(table, dict):
         raise ConfigurationError(f"{file}: [{TABLE}] is a table: write it in brackets")
     return table

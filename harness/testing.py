@@ -79,9 +79,10 @@ class FakeConnection:
     ) -> CommandResult:
         del timeout
         data = (stdin if isinstance(stdin, bytes) else b"".join(stdin)).decode(errors="replace")
-        if MARK in data:
+        given = f"{command}\n{text}\n{data}"
+        if MARK in given:
             self._source._stage("seal", self._context)  # noqa: SLF001 - the two are one
-        result = self._answer(command, f"{command}\n{text}\n{data}")
+        result = self._answer(command, given)
         if on_output is not None:
             on_output("stdout", result.stdout_bytes)
             on_output("stderr", result.stderr_bytes)
@@ -94,8 +95,10 @@ class FakeConnection:
         del timeout
         yield FakeStream(self._answer(command, f"{command}\n{text}"))
 
-    def execute(self, command: str, *, timeout: float | None = None) -> CommandResult:
-        del timeout
+    def execute(
+        self, command: str, *, script: str | None = None, timeout: float | None = None
+    ) -> CommandResult:
+        del script, timeout
         return self._answer(command, command)
 
     def renew(self, *, timeout: float = 60, alive: Callable[[], str | None] | None = None) -> None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def counted(number: int, thing: str) -> str:
+    """``1 call``, ``2 calls``."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def human(size: float) -> str:
     """Bytes in the unit that leaves few digits: ``505.4 MiB``."""
     for unit in ("B", "KiB", "MiB"):

@@ -96,7 +96,7 @@ def find(source: Source, context: Context, function: Callable[[Machine], None]) 
 
 def directory() -> Path:
     """Where it is noted what images were made of."""
-    return cache.directory() / "images"
+    return cache.directory() / cache.IMAGES
 
 
 def _noted() -> Iterator[tuple[str, Made]]:

@@ -25,7 +25,7 @@ SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/l
 # sshd takes the first value that it reads of each option.
 _CONFIG = """
 {options}
-ListenAddress 127.0.0.1
+ListenAddress {address}
 Port {port}
 HostKey {directory}/host_key
 AuthorizedKeysFile {directory}/authorized_keys
@@ -50,6 +50,7 @@ class Sshd:
     environment: str = ""
     wrapper: tuple[str, ...] = ()
     """The start of the server's command line."""
+    address: str = "127.0.0.1"
     _server: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @classmethod
@@ -70,7 +71,7 @@ class Sshd:
     @property
     def endpoint(self) -> Endpoint:
         return Endpoint(
-            "127.0.0.1",
+            self.address,
             self.port,
             getpass.getuser(),
             (self.directory / "user_key").read_text(),
@@ -83,6 +84,7 @@ class Sshd:
         config.write_text(
             _CONFIG.format(
                 options=self.options,
+                address=self.address,
                 port=self.port,
                 directory=self.directory,
                 environment=self.environment,
@@ -91,7 +93,7 @@ class Sshd:
         log = self.directory / "log"
         command = [*self.wrapper, SSHD, "-D", "-f", str(config), "-E", str(log)]
         self._server = subprocess.Popen(command, start_new_session=True)
-        while not _listens(self.port):
+        while not _listens(self.address, self.port):
             assert self._server.poll() is None, log.read_text()
             time.sleep(0.01)
 
@@ -127,6 +129,9 @@ def running(
     options: str = "",
     environment: str = "",
     accounts: Mapping[str, str] | None = None,
+    *,
+    address: str = "127.0.0.1",
+    wrapper: tuple[str, ...] = (),
 ) -> Iterator[Sshd]:
     """A running server.
 
@@ -137,12 +142,15 @@ def running(
         environment: ``NAME=value …`` for its sessions.
         accounts: users that exist for this server only, and their shells; their password is
             `PASSWORD`, and sudo asks them for none.
+        address: where it listens.
+        wrapper: the start of its command line, if it needs no ``accounts``.
     """
     if SSHD is None:
         pytest.skip("needs OpenSSH's sshd")
     if os.getuid() == 0:  # where it puts away its privileges
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     server = Sshd.make(directory, options, environment)
+    server.address, server.wrapper = address, wrapper
     if accounts:
         server.wrapper = _with_accounts(directory, accounts)
     try:
@@ -186,9 +194,9 @@ def free_port() -> int:
         return port
 
 
-def _listens(port: int) -> bool:
+def _listens(address: str, port: int) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 def _children(pid: int) -> list[int]:

@@ -121,7 +121,11 @@ def test_what_is_in_use_stays(capsys: pytest.CaptureFixture[str], user: Pins) ->
         "left, in use: states/debian-12, 1024 MiB, 2 CPUs, tcg, 1.0 MiB",
     ]
     user.close()
+    note = cache.directory() / "images" / "of-some-inputs.json"
+    note.parent.mkdir()
+    note.write_text("{}")
     assert output(capsys, "clear")[-1] == "freed: 2.0 MiB"
+    assert not note.exists()
     assert output(capsys, "list")[:-1] == []
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import remote_shell, ssh
+from harness import remote_kill, remote_shell, ssh
 from harness.errors import CancelledError, CommandTimeoutError, DisconnectedError
 from harness.remote_shell import RemoteShell
 from tests import sshd
@@ -66,7 +66,7 @@ class LocalChannel:
             self.process.communicate()
 
     def kill(self) -> None:
-        script = remote_shell.kill_script(self.process.pid, spare=True)
+        script = remote_kill.kill_script(self.process.pid, spare=True)
         subprocess.run(["/bin/sh", "-c", script], check=False)
 
 
@@ -119,6 +119,20 @@ def run(shell: RemoteShell, command: str, timeout: float = 20) -> tuple[int, byt
         ("", (0, b"", b"")),
         ("echo $text$line$newline$count$out$err$end$status", (0, b"\n", b"")),
         ("sh -c 'kill -INT $$'; echo $?", (0, b"130\n", b"")),
+        # Queries
+        ("echo a  'b  c'", (0, b"a b  c\n", b"")),
+        ("exit 3", (3, b"", b"")),
+        ("test -e /no/such", (1, b"", b"")),
+        ("printf 'a\\000b\\377\\r\\n\\n'", (0, b"a\x00b\xff\r\n\n", b"")),
+        ("printf '\\000'", (0, b"\x00", b"")),
+        ("printf '\\303\\251'", (0, "é".encode(), b"")),
+        ("printf '\\n\\n'", (0, b"\n\n", b"")),
+        ("printf '  a\\tb  '", (0, b"  a\tb  ", b"")),
+        ("printf %2000s x", (0, b"x".rjust(2000), b"")),
+        ("echo a b | cut -d' ' -f2", (0, b"b\n", b"")),
+        # What was printed is not all of the file, or not its length
+        ("echo out; echo more >>/dev/stdout", (0, b"out\nmore\n", b"")),
+        ("printf abc; printf d | cat >/dev/stdout", (0, b"d", b"")),
     ],
 )
 def test_a_command_answers(
@@ -179,6 +193,24 @@ def test_a_timeout_kills_the_command_and_not_the_shell(shell: RemoteShell) -> No
         _wait_for_end(int(pid))
     assert run(shell, "echo next") == (0, b"next\n", b"")
     assert shell.directory == before
+
+
+def test_a_timeout_kills_a_query_and_nothing_that_ran_before(
+    shell: RemoteShell, tmp_path: Path
+) -> None:
+    _, before, _ = run(shell, "sleep 985 & echo $!")
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(CommandTimeoutError):
+        run(shell, f"cat {tmp_path}/fifo", 0.4)
+    assert run(shell, "echo next") == (0, b"next\n", b"")
+    os.kill(int(before), 9)
+    with pytest.raises(OSError, match="No such device"):  # nobody reads it any more
+        os.open(tmp_path / "fifo", os.O_WRONLY | os.O_NONBLOCK)
+
+
+def test_a_query_that_is_not_there(shell: RemoteShell) -> None:
+    assert run(shell, "/sbin/dpkg-query -W")[0] == 127
+    assert run(shell, "echo next") == (0, b"next\n", b"")
 
 
 def _wait_for_end(pid: int) -> None:

@@ -76,8 +76,9 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path, text: str, message: str) 
         settings.read(tmp_path)
 
 
-def test_tool_harness_is_a_table(tmp_path: Path) -> None:
-    write(tmp_path, "[tool]\nharness = 1")
+@pytest.mark.parametrize("text", ["[tool]\nharness = 1", "tool = 3"])
+def test_tool_harness_is_a_table(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
     with pytest.raises(ConfigurationError, match=r"\[tool\.harness\] is a table"):
         settings.read(tmp_path)
 

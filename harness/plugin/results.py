@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import assertions
 from harness.gate import Phase
 from harness.plugin import masked
 from harness.plugin.after_image import AfterImageItem
@@ -39,6 +40,9 @@ class Results:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         # pytest's own look at the marks comes first, and ends a test that is to be skipped.
         item.stash[REACHED] = True
+        for run in self._runs.values():
+            if run.host is not None:
+                assertions.begin_test(run.host)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(

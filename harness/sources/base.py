@@ -138,8 +138,13 @@ class Commands(Protocol):
 class Connection(Commands, Protocol):
     """A login on a machine; `harness.ssh` has the real one."""
 
-    def execute(self, command: str, *, timeout: float | None = None) -> CommandResult:
-        """Run in the long-lived shell: one round trip."""
+    def execute(
+        self, command: str, *, script: str | None = None, timeout: float | None = None
+    ) -> CommandResult:
+        """Run in the long-lived shell: one round trip.
+
+        ``script`` is what is run, if that is not the command itself: shell of ours.
+        """
 
     @property
     def lost(self) -> bool:

@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness import remote_shell
+from harness import query, remote_kill, remote_shell
 from harness.errors import (
     CancelledError,
     CommandError,
@@ -175,7 +175,9 @@ class Connection:
             with contextlib.suppress(HarnessError):
                 self._run(f"rm -f {shlex.quote(file)}")
 
-    def execute(self, command: str, *, timeout: float | None = 300.0) -> CommandResult:
+    def execute(
+        self, command: str, *, script: str | None = None, timeout: float | None = 300.0
+    ) -> CommandResult:
         """Run a command in the long-lived shell: one round trip, for many small commands.
 
         Stdin is empty. Commands share nothing: no directory, no variable, no process group. Where
@@ -183,6 +185,8 @@ class Connection:
 
         Args:
             command: of any length.
+            script: what is run, if that is not the command itself. It is trusted: a fork of the
+                shell evaluates it, so that no process list shows it, and no other shell starts.
             timeout: seconds until it is killed with all that it started; None: never.
 
         Returns:
@@ -196,25 +200,17 @@ class Connection:
         if self._sessions.endpoint.pty and command.startswith("sudo "):
             return self._execute_on_terminal(command, timeout)
         with self._lock, self._explained():
-            text = self._placed(command)
+            text = self._placed(command) if script is None else script
+            how = None if script is None else query.FORK
             for _ in range(2):
                 shell = self._open_shell()
                 with contextlib.suppress(remote_shell.NotRunError):
-                    return shell.execute(command, timeout, self._cancelled, text=text)
+                    return shell.execute(command, timeout, self._cancelled, text=text, how=how)
                 self._close_shell()
             raise DisconnectedError(
                 f"no shell for: {command}: no directory for its output can be written on the "
                 f"machine; tried {remote_shell.DIRECTORIES}"
             )
-
-    def prepare(self) -> None:
-        """Have the long-lived shell opened while other things go on; best effort."""
-
-        def open_shell() -> None:
-            with contextlib.suppress(HarnessError):
-                self.execute(":")
-
-        threading.Thread(target=open_shell, name="shell", daemon=True).start()
 
     def _execute_on_terminal(self, command: str, timeout: float | None) -> CommandResult:
         with self.stream(command, timeout=timeout) as stream:
@@ -384,7 +380,7 @@ class Connection:
             process.identify(check)
             if process.pid is None or not self._sessions.active:
                 return
-            script = remote_shell.kill_script(process.pid, spare=spare)
+            script = remote_kill.kill_script(process.pid, spare=spare)
             # Its lines are short enough for a terminal's, without which sudo may refuse.
             pty = self._sessions.endpoint.pty
             killer = self._process("kill", script, b"", KILL_TIMEOUT, pty=pty)

@@ -176,7 +176,8 @@ def test_a_build_chooses_steps_and_adds_its_own(project: Project) -> None:
     write(project, seal='harness.Seal(keep=["logs", "free blocks"], also=["rm -f /etc/agent/id"])')
     assert project.run().ret == 0
     log = (project.path / "reports/web.fake/build.log").read_text()
-    assert "$ rm -f /etc/agent/id\n$ echo '# seal: temporary key'\n" in log
+    assert "\nrm -f /etc/agent/id\necho '# seal: random seed'\n" in log
+    assert "\necho '# seal: temporary key'\n" in log
     assert "'# seal: machine id'\n" in log
     assert "'# seal: logs'\n" not in log
     assert "AAAAfake" in log

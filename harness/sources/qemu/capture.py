@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,17 +128,25 @@ def _targets(source: Qemu, context: Context) -> list[Path]:
 
 def _described(target: Path, context: Context) -> dict[str, Any]:
     partial = _partial(target)
+    with ThreadPoolExecutor(1) as disk_writer:
+        written = disk_writer.submit(_write_out, partial)
+        checksum = cache.digest(partial, context.cancel)
+        written.result()
     return {
         "id": _shown(target, context.root),
         "size": partial.stat().st_size,
-        "checksum": f"sha256:{cache.digest(partial, context.cancel)}",
+        "checksum": f"sha256:{checksum}",
     }
+
+
+def _write_out(path: Path) -> None:
+    """See to it that a file is still whole after a power failure."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _name(target: Path) -> None:
     partial = _partial(target)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
     # A hard link, which fails where a rename would silently replace what has come meanwhile.
     os.link(partial, target)
 

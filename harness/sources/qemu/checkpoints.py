@@ -17,12 +17,13 @@ from harness.errors import CommandError, ConnectError, DisconnectedError, Source
 from harness.sources.qemu import workshop
 from harness.sources.qemu.saved import State
 from harness.sources.qemu.vm import VirtualMachine
+from harness.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from harness.sources.base import Commands, Instance
+    from harness.sources.base import Connection, Instance
     from harness.sources.qemu.saved import Wakening
 
 _CALLS = "calls.json"
@@ -59,7 +60,7 @@ class Checkpoints:
     def save(
         self,
         instance: Instance,
-        connection: Commands,
+        connection: Connection,
         key: str,
         calls: Sequence[Mapping[str, Any]],
     ) -> None:
@@ -79,7 +80,7 @@ class Checkpoints:
                 made.directory.replace(partial)
 
         context = self.wakening.context
-        name = f"{context.build} after {len(calls)} calls"
+        name = f"{context.build} after {counted(len(calls), 'call')}, {key[:6]}"
         try:
             context.pins.entry(
                 state.directory, context.cancel, write, name=name, needs=context.pins.paths
@@ -96,7 +97,7 @@ class Checkpoints:
             return bool(calls[0]["at"] < time.time() - self.wakening.context.checkpoint_age)
         return True  # it is damaged
 
-    def _set_clock(self, connection: Commands) -> None:
+    def _set_clock(self, connection: Connection) -> None:
         """The guest's stood still with it."""
         script = f"date -u -s @{time.time():.3f} >/dev/null"
         try:

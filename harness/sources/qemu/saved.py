@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.sources.base import Commands, Context
+    from harness.sources.base import Connection, Context
     from harness.sources.qemu.blueprint import Blueprint
     from harness.sources.qemu.child_process import Runner
     from harness.sources.qemu.vm import VirtualMachine
-    from harness.ssh import Connection
+    from harness.ssh import Connection as Login
 
-    LogIn = Callable[[VirtualMachine, access.Keys], Connection]
+    LogIn = Callable[[VirtualMachine, access.Keys], Login]
 
 TIMEOUT = 120.0
 """Seconds for each of our scripts on a machine."""
@@ -54,13 +54,15 @@ sessions=
 for pid in $sessions; do
   case $ours in *" $pid "*) ;; *) kill "$pid" || true ;; esac
 done
-date -u -s @{now} >/dev/null
+date -u -s @{now} >/dev/null &
+clock=$!
 printf %s '{randomness}' >/dev/urandom
 if command -v perl >/dev/null; then
   perl -e 'open R, ">", "/dev/urandom" or die; ioctl R, 0x5207, 0 or die'
 else
   python3 -c 'import fcntl; fcntl.ioctl(open("/dev/urandom", "w"), 0x5207)'
 fi
+wait $clock
 {remove_host_keys}
 printf %s '{host_private}' >/etc/ssh/ssh_host_ed25519_key
 (umask 022; printf '%s\\n' '{host_public}' >/etc/ssh/ssh_host_ed25519_key.pub)
@@ -79,7 +81,7 @@ if [ -e /run/harness-timers ]; then
 fi
 """
 
-
+_END = "end of the script"
 _REMOVE_HOST_KEYS = "rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub"
 
 
@@ -157,7 +159,7 @@ class Wakening:
         """Of what can go on where another was saved."""
         return self.blueprint.digest(self.accelerator)[:16]
 
-    def resume(self, vm: VirtualMachine, state: State) -> Connection:
+    def resume(self, vm: VirtualMachine, state: State) -> Login:
         """Start a machine where another was saved, and make it one of its own.
 
         Raises:
@@ -172,20 +174,19 @@ class Wakening:
             pins.discard(state.directory)
             raise SourceError(f"the saved machine did not resume: {error}") from error
 
-    def as_root(self, connection: Commands, purpose: str, script: str) -> None:
-        shell = "/bin/sh" if self.blueprint.username == "root" else "sudo -n /bin/sh"
-        result = connection.run(shell, stdin=[script.encode()], timeout=TIMEOUT)
+    def as_root(self, connection: Connection, purpose: str, script: str) -> None:
+        if self.blueprint.username != "root":
+            script = f"sudo -n /bin/sh <<'{_END}'\n{script}\n{_END}"
+        result = connection.execute(purpose, script=script, timeout=TIMEOUT)
         if result.failed:
             raise CommandError(purpose, result)
 
-    def _resume(self, vm: VirtualMachine, state: State) -> Connection:
+    def _resume(self, vm: VirtualMachine, state: State) -> Login:
         self.context.pins.keep(state.directory)
         disk.create_overlay(self.run, state.disk, "qcow2", vm.disk, None)
         shutil.copyfile(state.console, vm.console)
         vm.resume(self.accelerator, state)
         connection = self.log_in(vm, state.keys)
-        if not state.is_new:
-            connection.prepare()  # its tests may be next
         try:
             self.as_root(connection, "making the machine its own", self._awake(vm, state))
         except BaseException:

@@ -98,8 +98,9 @@ def _followers(builds: Iterable[CollectedBuild]) -> list[str]:
 
 def _is_excepted(item: pytest.Item, given: Iterable[str]) -> bool:
     """Whether it follows an image, and `--except` names it."""
-    is_one = isinstance(item, AfterImageItem)
-    return is_one and patterns.match(_patterns(given), [item.follower.name])
+    if not isinstance(item, AfterImageItem):
+        return False
+    return patterns.match(_patterns(given), [item.follower.name])
 
 
 def _names(build: CollectedBuild) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ import pytest
 
 from harness import patterns
 from harness.plugin import only
+from harness.plugin.after_image import AfterImageItem
 from harness.plugin.collection import BUILDS
 from harness.plugin.items import BUILD
 from harness.sources import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from harness.plugin.collection import CollectedBuild
 
@@ -26,7 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             action="append",
             default=[],
             metavar="GLOB[,GLOB...]",
-            help=f"{does}: by name (web.qemu), function, source type or source name",
+            help=f"{does}: by name (web.qemu), function, source type or source name"
+            + (", or functions that follow images" if option == "--except" else ""),
         )
 
 
@@ -46,7 +48,11 @@ def pytest_collection_modifyitems(
     wanted = set(builds) - chosen["--except"]
     for option in ("--only", "--attach"):
         wanted = wanted & chosen[option] if options[option] else wanted
-    unwanted = [i for i in items if i.stash.get(BUILD, None) not in {None, *wanted}]
+    unwanted = [
+        i
+        for i in items
+        if i.stash.get(BUILD, None) not in {None, *wanted} or _is_excepted(i, options["--except"])
+    ]
     if unwanted:
         config.hook.pytest_deselected(items=unwanted)
         items[:] = [i for i in items if i not in set(unwanted)]
@@ -68,9 +74,11 @@ def _chosen(option: str, given: Collection[str], builds: Mapping[str, CollectedB
         UsageError: one of them names none.
     """
     chosen = set()
-    for pattern in [p for text in given for p in text.split(",")]:
+    for pattern in _patterns(given):
         found = {b.name for b in builds.values() if patterns.match([pattern], _names(b))}
-        if not found:
+        # As in Packer, --except may mean what follows images.
+        follows = option == "--except" and patterns.match([pattern], _followers(builds.values()))
+        if not found and not follows:
             there_is = ", ".join(builds) or "none at all"
             raise pytest.UsageError(
                 f"{option}={pattern}: there is no such build, source type or source name among "
@@ -78,6 +86,21 @@ def _chosen(option: str, given: Collection[str], builds: Mapping[str, CollectedB
             )
         chosen |= found
     return chosen
+
+
+def _patterns(given: Iterable[str]) -> list[str]:
+    return [pattern for text in given for pattern in text.split(",")]
+
+
+def _followers(builds: Iterable[CollectedBuild]) -> list[str]:
+    return [follower.name for build in builds for follower in build.definition.followers]
+
+
+def _is_excepted(item: pytest.Item, given: Iterable[str]) -> bool:
+    """Whether it follows an image, and `--except` names it."""
+    if not isinstance(item, AfterImageItem):
+        return False
+    return patterns.match(_patterns(given), [item.follower.name])
 
 
 def _names(build: CollectedBuild) -> tuple[str, ...]:

@@ -128,6 +128,8 @@ def test_a_selection_without_the_image_publishes_nothing_and_is_no_success(
         (["-k", "web.fake and not announce"], ALL[:4]),
         (["--only", "web"], ALL),
         (["--except", "fake"], []),
+        (["--except", "publish"], [*ALL[:3], ALL[4]]),
+        (["--except", "pub*,announce"], ALL[:3]),
     ],
 )
 def test_selection(project: Project, arguments: list[str], expected: list[str]) -> None:

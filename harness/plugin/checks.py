@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 THIS_COMPUTER = "_testinfra_host"
 """The fixture below testinfra's own ``host``."""
-_BUILD = re.compile(r"^@(\w+\.)?build\(", re.MULTILINE)
+_BUILD = re.compile(r"^(@(\w+\.)?build|\w+ *= *(\w+\.)?packer_template)\(", re.MULTILINE)
 
 SHARED = pytest.StashKey[set[Path]]()
 """The modules that the session's builds share."""

@@ -115,7 +115,8 @@ class BuildFile(pytest.File):
         if worker.is_worker(self.config) and worker.identity(self.config) is None:
             raise self.CollectError(
                 f"pytest-xdist does not know that {self.path} has builds: name the file, or a "
-                "folder above it, on the command line, and write @harness.build(...)"
+                "folder above it, on the command line, and write @harness.build(...), or "
+                "name = harness.packer_template(...), at the beginning of a line"
             )
         for problem in _problems(definitions, self.path):
             raise self.CollectError(problem)

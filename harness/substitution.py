@@ -49,8 +49,7 @@ def resolved(source: S, namespace: Namespace) -> S:
             new = _Filler(namespace, secret=takes_secret(hints.get(option.name))).fill(value)
             if new is not value:
                 changed[option.name] = new
-        filled_in = dataclasses.replace(source, **changed) if changed else source  # type: ignore[type-var]  # as above
-        return filled_in.settled(namespace)
+        return dataclasses.replace(source, **changed) if changed else source  # type: ignore[type-var]  # as above
     except ConfigurationError as error:
         values = [f"{name}={value!r}" for name, value in _used(source, namespace).items()]
         end = f" (variables: {', '.join(values)})" if changed else ""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from harness.declared import Declared
-from harness.definition import BuildDefinition
+from harness.definition import BuildDefinition, Origin
 from harness.testing import FakeSource
 from harness.variables import MADE, Variable, var
 
 
 def definition(name: str, *sources: FakeSource) -> BuildDefinition:
-    return BuildDefinition(name, lambda _machine: None, sources)
+    function = lambda _machine: None  # noqa: E731 - it stands for the author's
+    origin = Origin.of(function)
+    return BuildDefinition(name, function, sources, origin, origin.file.parent)
 
 
 def known(declared: Declared, build: str) -> list[str]:

@@ -164,7 +164,7 @@ def _wrong(builds: Iterable[CollectedBuild]) -> list[str]:
     problems = []
     for build in builds:
         try:
-            build.source = resolved(build.source, build.variables)
+            build.source = resolved(build.source, build.variables).settled(build.variables)
         except ConfigurationError as error:
             problems.append(f"{build.name}: {error}")
     return problems

@@ -84,6 +84,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
             for link in chain
         ]
         for chain in plan.post_processors
+        if chain
     ]
     return {
         **_component(plan.builder),

@@ -198,6 +198,21 @@ def test_we_are_the_version_that_we_say() -> None:
     assert steps(made) == [{"x": packer.VERSION}]
 
 
+@pytest.mark.parametrize(
+    ("entries", "column"),
+    [
+        ({"provisioners": [{"x": 1, "type": "nosuch"}]}, 103),
+        ({"post-processors": [["nosuch"]]}, 90),
+        ({"post-processors": ["nosuch"]}, 89),
+    ],
+)
+def test_an_error_of_a_component_points_at_its_type(entries: Any, column: int) -> None:
+    made = plan(**entries)
+    components = [*(step.component for step in made.provisioners), *sum(made.post_processors, ())]
+    with pytest.raises(TemplateError, match=rf"^t\.json:1:{column}: there is no 'nosuch'\n"):
+        raise components[0].error("there is no 'nosuch'")
+
+
 def test_options_that_there_are_not_have_a_suggestion() -> None:
     made = plan(provisioners=[{"type": "a", "inlnie": []}]).provisioners[0].component
     with pytest.raises(TemplateError, match=r"step has no 'inlnie': did you mean 'inline'\?"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -218,3 +219,17 @@ def test_options_that_there_are_not_have_a_suggestion() -> None:
     with pytest.raises(TemplateError, match=r"step has no 'inlnie': did you mean 'inline'\?"):
         packer.refuse_unknown(made.options, ["inline", "script"], "step")
     packer.refuse_unknown(made.options, ["inlnie"], "step")
+
+
+def test_a_comment_that_is_no_root_key_is_an_option_like_others() -> None:
+    made = plan(provisioners=[{"type": "a", "_comment": "x"}]).provisioners[0].component
+    with pytest.raises(TemplateError, match="has no '_comment': comments are keys of the root"):
+        packer.refuse_unknown(made.options, ["inline"], "step")
+
+
+def test_all_times_are_utc() -> None:
+    local = corpus.STARTED.astimezone(timezone(timedelta(hours=5)))
+    content = json.dumps({"builders": [{"type": "null", "x": "{{isotime}}"}]}).encode()
+    facts = packer.Facts(local, corpus.FOLDER, corpus.GOOD[0])
+    prepared = packer.prepare(packer.read(content, "t.json"), {}, facts)
+    assert options(prepared.plan("null").builder) == {"x": "2026-01-02T03:04:05Z"}

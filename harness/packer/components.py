@@ -25,8 +25,8 @@ class Component:
     value: Value = field(repr=False)
 
     def error(self, message: str) -> TemplateError:
-        """The error to raise for it."""
-        return self.value.error(message)
+        """The error to raise for it; it points at its type."""
+        return self.value.entries().get("type", self.value).error(message)
 
 
 @dataclass(frozen=True)

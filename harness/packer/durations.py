@@ -1,4 +1,7 @@
-"""Durations as Go writes them: "1h30m", "500ms"."""
+"""Durations as Go writes them: "1h30m", "500ms".
+
+`harness.duration` takes more (days, bare seconds): Packer does not, and a template is Packer's.
+"""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ FUNCTIONS: dict[str, Function] = {
     "env": Function(_env, (str,)),
     "eq": Function(_equal, (object, object), variadic=True),
     "isotime": Function(
-        lambda scope, layout=times.ISO: times.isotime(scope.facts.started, layout), (str,), 1
+        lambda scope, layout=times.ISO: times.isotime(scope.facts.utc, layout), (str,), 1
     ),
     "lower": Function(_lower, (str,)),
     "ne": Function(lambda scope, *pair: not _equal(scope, *pair), (object, object)),
@@ -205,7 +205,7 @@ FUNCTIONS: dict[str, Function] = {
         lambda scope, old, new, where: _replace(scope, old, new, -1, where), (str, str, str)
     ),
     "split": Function(_split, (str, str, int)),
-    "strftime": Function(lambda scope, codes: times.strftime(scope.facts.started, codes), (str,)),
+    "strftime": Function(lambda scope, codes: times.strftime(scope.facts.utc, codes), (str,)),
     "template_dir": Function(
         lambda scope: os.path.abspath(scope.facts.folder / scope.facts.template.parent)  # noqa: PTH100 - follows no links
     ),

@@ -44,6 +44,8 @@ class Renamed(NamedTuple):
 
 
 def _private_ip(value: Value) -> Value | None:
+    if isinstance(value.data, str) and "{{" in value.data:  # what that is, is known too late
+        raise value.error("this is called 'ssh_interface' today, and \"private_ip\" a value of it")
     return replace(value, data="private_ip") if weak.as_bool(value) else None
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
     from pathlib import Path
 
     from harness.packer.values import Deferred
@@ -23,7 +23,7 @@ MAX_RENDERED = 4 << 20
 class Facts:
     """What does not change during a run.
 
-    ``started`` is when it began, in UTC (all timestamps are that one); ``environment`` is what
+    ``started`` is when it began (all timestamps are that one, in UTC); ``environment`` is what
     `env` reads, by name; ``folder`` is the working directory; ``template`` the template's path,
     absolute or from that folder; ``new_uuid`` makes what each ``{{uuid}}`` is.
     """
@@ -33,6 +33,11 @@ class Facts:
     template: Path
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     new_uuid: Callable[[], str] = lambda: str(uuid.uuid4())
+
+    @property
+    def utc(self) -> datetime:
+        """When the run began, in UTC."""
+        return self.started.astimezone(UTC)
 
 
 class Budget:

@@ -104,4 +104,6 @@ def refuse_unknown(entries: Mapping[str, Value], known: Iterable[str], what: str
     known = list(known)
     for name, value in entries.items():
         if name not in known:
-            raise value.key_error(f"{what} has no {name!r}: {nearest(name, known)}")
+            comment = name.startswith("_")
+            way = "comments are keys of the root alone" if comment else nearest(name, known)
+            raise value.key_error(f"{what} has no {name!r}: {way}")

@@ -142,16 +142,22 @@ def echo(template: Mapping[str, Any]) -> dict[str, Any]:
     """The same template for null builders, with steps that write all its texts into files."""
     names = [str(b.get("name") or b["type"]) for b in template["builders"]]
     steps = [
-        {"only": [name], "inline": _cats(f"b{i}", _texts(builder))}
-        for i, (name, builder) in enumerate(zip(names, template["builders"], strict=True))
+        ({"only": [name]}, list(_texts(builder)))
+        for name, builder in zip(names, template["builders"], strict=True)
     ]
-    for i, provisioner in enumerate(template.get("provisioners") or []):
+    for provisioner in template.get("provisioners") or []:
         choice = {key: provisioner[key] for key in ("only", "except") if key in provisioner}
-        steps.append({**choice, "inline": _cats(f"p{i}", _texts(provisioner))})
+        if choice == steps[-1][0]:  # of one process: each costs
+            steps[-1][1].extend(_texts(provisioner))
+        else:
+            steps.append((choice, list(_texts(provisioner))))
     return {
         "variables": {"core instant": _NOW, **template.get("variables", {})},
         "builders": [{"type": "null", "communicator": "none", "name": name} for name in names],
-        "provisioners": [{"type": "shell-local", **step} for step in steps],
+        "provisioners": [
+            {"type": "shell-local", **choice, "inline": _cats(f"p{index}", texts)}
+            for index, (choice, texts) in enumerate(steps)
+        ],
     }
 
 
@@ -162,11 +168,11 @@ def of_texts(
     step = {"type": "shell-local", "texts": [] if everything else list(texts)}
     made = echo({"variables": variables, "builders": [{"type": "null"}], "provisioners": [step]})
     if everything:
-        made["provisioners"][-1]["inline"] = _cats("p0", iter(texts))
+        made["provisioners"][-1]["inline"] = _cats("p1", texts)
     return made
 
 
-def _cats(name: str, texts: Iterator[str]) -> list[str]:
+def _cats(name: str, texts: Sequence[str]) -> list[str]:
     instants = [_cat(f"{name}.at", _NOW), _cat("core", "{{user `core instant`}}")]
     return instants + [_cat(f"{name}.{i}", text) for i, text in enumerate(texts)]
 

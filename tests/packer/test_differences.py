@@ -44,7 +44,7 @@ def test_what_we_make_of_a_text(text: Text) -> None:
 def test_what_packer_makes_of_the_texts(tmp_path: Path) -> None:
     template = peer.of_texts([text.text for text in TEXTS], VARIABLES, everything=True)
     theirs = peer.build(template, tmp_path, {})
-    files = [theirs[f"null.p0.{index}.out"] for index in range(len(TEXTS))]
+    files = [theirs[f"null.p1.{index}.out"] for index in range(len(TEXTS))]
     assert files == [text.theirs for text in TEXTS]
 
 

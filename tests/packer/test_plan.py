@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -198,8 +199,37 @@ def test_we_are_the_version_that_we_say() -> None:
     assert steps(made) == [{"x": packer.VERSION}]
 
 
+@pytest.mark.parametrize(
+    ("entries", "column"),
+    [
+        ({"provisioners": [{"x": 1, "type": "nosuch"}]}, 103),
+        ({"post-processors": [["nosuch"]]}, 90),
+        ({"post-processors": ["nosuch"]}, 89),
+    ],
+)
+def test_an_error_of_a_component_points_at_its_type(entries: Any, column: int) -> None:
+    made = plan(**entries)
+    components = [*(step.component for step in made.provisioners), *sum(made.post_processors, ())]
+    with pytest.raises(TemplateError, match=rf"^t\.json:1:{column}: there is no 'nosuch'\n"):
+        raise components[0].error("there is no 'nosuch'")
+
+
 def test_options_that_there_are_not_have_a_suggestion() -> None:
     made = plan(provisioners=[{"type": "a", "inlnie": []}]).provisioners[0].component
     with pytest.raises(TemplateError, match=r"step has no 'inlnie': did you mean 'inline'\?"):
         packer.refuse_unknown(made.options, ["inline", "script"], "step")
     packer.refuse_unknown(made.options, ["inlnie"], "step")
+
+
+def test_a_comment_that_is_no_root_key_is_an_option_like_others() -> None:
+    made = plan(provisioners=[{"type": "a", "_comment": "x"}]).provisioners[0].component
+    with pytest.raises(TemplateError, match="has no '_comment': comments are keys of the root"):
+        packer.refuse_unknown(made.options, ["inline"], "step")
+
+
+def test_all_times_are_utc() -> None:
+    local = corpus.STARTED.astimezone(timezone(timedelta(hours=5)))
+    content = json.dumps({"builders": [{"type": "null", "x": "{{isotime}}"}]}).encode()
+    facts = packer.Facts(local, corpus.FOLDER, corpus.GOOD[0])
+    prepared = packer.prepare(packer.read(content, "t.json"), {}, facts)
+    assert options(prepared.plan("null").builder) == {"x": "2026-01-02T03:04:05Z"}

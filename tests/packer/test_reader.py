@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import TemplateError
@@ -22,6 +22,7 @@ ANY = st.recursive(
 )
 
 
+@settings(deadline=None)  # of time: the computer may be busy
 @given(ANY, st.booleans(), st.sampled_from([None, 0, 2]))
 def test_what_json_writes_is_read(value: object, ascii: bool, indent: int | None) -> None:
     text = json.dumps(value, ensure_ascii=ascii, indent=indent)

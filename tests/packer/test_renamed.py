@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import packer
-from tests.packer import peer
+from harness.errors import TemplateError
+from tests.packer import corpus, peer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,6 +122,21 @@ def test_a_warning_says_where_and_what_it_is_called() -> None:
     assert read({"type": "qemu", "ssh_key_path": "k"}).warnings == (
         "t.json:1:32: 'ssh_key_path' is called 'ssh_private_key_file' today",
     )
+
+
+def test_an_old_flag_that_a_variable_sets_is_refused() -> None:
+    with pytest.raises(TemplateError, match=r"^t\.json:1:56: this is called 'ssh_interface' today"):
+        read({"type": "amazon-ebs", "ssh_private_ip": "{{user `private`}}"})
+
+
+def test_old_texts_are_warned_of_and_work() -> None:
+    template = read({"type": "amazon-ebs", "ami_name": "{{clean_ami_name `a:b`}} {{.CreateTime}}"})
+    assert [warning.partition(": ")[2] for warning in template.warnings] == [
+        "clean_ami_name and clean_image_name are called clean_resource_name today",
+        "{{.CreateTime}} is written {{timestamp}} today",
+    ]
+    plan = packer.prepare(template, {}, corpus.facts(corpus.GOOD[0])).plan("amazon-ebs")
+    assert packer.as_text(plan.builder.options["ami_name"]) == "a-b 1767323045"
 
 
 def test_old_names_in_overrides_are_renamed() -> None:

@@ -77,8 +77,8 @@ def _described(build: CollectedBuild) -> dict[str, Any]:
     definition = build.definition
     return {
         "build": build.name,
-        "file": os.path.relpath(definition.file),
-        "line": definition.origin.line,
+        "file": os.path.relpath(next(iter(definition.files), definition.file)),
+        "line": 1 if definition.files else definition.origin.line,
         "description": inspect.getdoc(definition.function) or "",
         "source": {
             "type": build.source.type,

@@ -72,7 +72,7 @@ def packer_template(
     module = Path(caller.f_code.co_filename).resolve()
     path = (module.parent / file).resolve()
     try:
-        template = packer.read(path.read_bytes(), str(file))
+        template = packer.read(path.read_bytes(), _shown(path))
     except OSError as error:
         raise ConfigurationError(f"packer_template({str(file)!r}): {error}") from None
     plans = Plans(template, path)
@@ -92,7 +92,7 @@ def packer_template(
         origin=Origin(module, caller.f_lineno, caller.f_globals),
         directory=path.parent,
         files=(path,),
-        warnings=(*template.warnings, *plans.lacking()),
+        warnings=template.warnings,
         untested=untested,
         sudo=sudo,
         tests=(tests,) if isinstance(tests, str) else tuple(tests),
@@ -103,3 +103,9 @@ def packer_template(
         ],
     )
     return make_fixture(definition)
+
+
+def _shown(path: Path) -> str:
+    """As a person who is here would write it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

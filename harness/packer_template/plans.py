@@ -53,11 +53,6 @@ class Plans:
         """What the template calls sensitive: its defaults are expressions, and come to this."""
         yield from map(Secret, self._prepared[builder].secrets)
 
-    def lacking(self) -> Iterator[str]:
-        """A sentence for each part of the template that there is nothing for."""
-        for builder in self.template.builders:
-            yield from self.lacked_by(builder)
-
     def lacked_by(self, builder: Builder) -> Iterator[str]:
         """Why a builder's build cannot be: what it needs, and what there is."""
         template = self.template

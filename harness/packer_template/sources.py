@@ -81,6 +81,9 @@ class TemplateSource(Source):
         assert self.resolve is not None
         return self.resolve(namespace)
 
+    def lacking(self) -> str:
+        return self.lacks
+
     def options(self) -> dict[str, Any]:
         return {}
 

@@ -16,7 +16,7 @@ import pytest
 
 from harness.declared import Declared
 from harness.definition import ALL, BuildDefinition, definition_of, source_name
-from harness.errors import ConfigurationError
+from harness.errors import ConfigurationError, TemplateError
 from harness.follower import VARIABLES, Follower
 from harness.given import Namespace, Variables
 from harness.plugin import checks, only, shares, tree, variables, worker
@@ -102,7 +102,8 @@ class BuildFile(pytest.File):
             names = vars(self.module.obj)
         except ConfigurationError as error:
             self.module.collect = list  # type: ignore[method-assign]  # it would say so once more
-            raise self.CollectError(f"{_place(self.path, error)}: {error}") from error
+            place = "" if isinstance(error, TemplateError) else f"{_place(self.path, error)}: "
+            raise self.CollectError(f"{place}{error}") from error
         except Exception:  # noqa: BLE001 - the module itself reports why it cannot be imported
             return []
         for problem in _in_classes(names.values(), self.path):

@@ -191,8 +191,9 @@ class BuildSession:
     def _warnings(self) -> Iterator[str]:
         """What builds have to say of themselves; of several workers one says it."""
         if worker.number(self.config) == 0:
-            told = (w for run in self.runs.values() for w in run.definition.warnings)
-            yield from (f"warning: {text}" for text in dict.fromkeys(told))
+            runs = self.runs.values()
+            told = [w for run in runs for w in (*run.definition.warnings, run.source.lacking())]
+            yield from (f"warning: {text}" for text in dict.fromkeys(told) if text)
 
     def _manifest(self) -> manifest.Manifest:
         # When a worker is killed the controller tells what it has written.

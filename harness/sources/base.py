@@ -248,6 +248,13 @@ class Source(Options, abc.ABC):
         del namespace
         return self
 
+    def lacking(self) -> str:
+        """What its build needs and this installation has not; default: nothing.
+
+        The build fails once its machine is wanted, and others go on.
+        """
+        return ""
+
     def facts(self, context: Context) -> Mapping[str, Any]:
         """What decides what an image is and is no option, such as the base's checksum."""
         del context

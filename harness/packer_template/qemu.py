@@ -95,8 +95,7 @@ def _image_name(options: Mapping[str, Value], name: str) -> str:
     """Of the file; Packer's has the format's ending only if the template writes it."""
     given = packer.as_text(options["vm_name"]) if "vm_name" in options else ""
     kind = packer.as_text(options["format"]) if "format" in options else "qcow2"
-    stem = (given or f"packer-{name}").removesuffix(f".{kind}")
-    return stem.replace("{", "{{").replace("}", "}}")
+    return (given or f"packer-{name}").removesuffix(f".{kind}")
 
 
 def _changed(options: Mapping[str, Value]) -> Iterator[tuple[str, Any]]:

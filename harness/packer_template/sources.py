@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Never
 
 from harness.errors import SourceError
@@ -71,7 +71,7 @@ class TemplateSource(Source):
                 return source
             provisioning.check(plan)
             following.check(plan)
-            return _source(plan.builder, builder.name)
+            return _source(plan.builder, builder.name, namespace.given.started)
 
         source = cls(name=builder.name, variables=variables, lacks=lacks, resolve=resolve)
         object.__setattr__(source, "type", builder.type)  # each has its own
@@ -100,11 +100,20 @@ class TemplateSource(Source):
         raise SourceError(f"{resource} is of no source that there is")
 
 
-def _source(component: Component, name: str) -> Source:
+def _source(component: Component, name: str, started: int) -> Source:
     adapt = ADAPTED.get(component.type, _unchanged)
     options, known = adapt(component, name)
-    source: Source = made(registry.source(component.type), component, options, name=name, **known)
-    return source
+    kind = registry.source(component.type)
+    source: Source = made(kind, component, options, name=name, **known)
+    if not (option := kind.named_by):
+        return source
+    return replace(source, **{option: _as_template(getattr(source, option), started)})  # type: ignore[type-var]  # every source is a dataclass
+
+
+def _as_template(image_name: str, started: int) -> str:
+    """A name as one of ours, which is the same in the next run if only the time differs."""
+    literal = image_name.replace("{", "{{").replace("}", "}}")
+    return literal.replace(str(started), "{timestamp}")
 
 
 def _unchanged(component: Component, name: str) -> tuple[Mapping[str, Value], dict[str, Any]]:

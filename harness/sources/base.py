@@ -231,6 +231,8 @@ class Source(Options, abc.ABC):
 
     type: ClassVar[str]
     takes_variables: ClassVar[bool] = True
+    named_by: ClassVar[str] = ""
+    """The option that is the template of an image's name (`harness.naming`); empty: none."""
     name: str
     params: Mapping[str, Any]
     ssh_username: str

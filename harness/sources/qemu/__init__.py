@@ -109,6 +109,7 @@ class Qemu(SshOptions, Source):
     """
 
     type: ClassVar[str] = "qemu"
+    named_by: ClassVar[str] = "image_name"
     ranges: ClassVar[Mapping[str, Range]] = {
         **SshOptions.ranges,
         "memory": Range(64, unit="MiB"),

@@ -177,7 +177,7 @@ def _names(
     entries: Mapping[str, Value], key: str, what: str, builders: Collection[str] | None
 ) -> tuple[str, ...]:
     value = entries.get(key)
-    if value is None or value.data is None:
+    if value is None or value.data in (None, {}):
         return ()
     listed = value.data if isinstance(value.data, tuple) else (value,)
     for entry in listed:

@@ -26,8 +26,8 @@ ROOT = (
     "error-cleanup-provisioner",
     "post-processors",
 )
-_PAST = {"push": "Atlas is gone; it does nothing", "comments": "it does nothing"}
-"""Root keys that Packer still reads and has no use for."""
+_PAST = {"push": (dict, "Atlas is gone"), "comments": (tuple, "write keys that begin with '_'")}
+"""Root keys that Packer still reads and has no use for: what they are, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _root(root: Value, warnings: list[str]) -> Mapping[str, Value]:
     found = {}
     for name, value in root.data.items():
         if name in _PAST:
-            warnings.append(value.note(f"{name!r} is not used: {_PAST[name]}"))
+            warnings.append(_past(name, value))
         elif name.startswith("_"):
             if not isinstance(value.data, str):
                 raise value.error(f"the comment {name!r} is {value.what}; it should be a string")
@@ -108,6 +108,13 @@ def _root(root: Value, warnings: list[str]) -> Mapping[str, Value]:
         elif value.data is not None:
             found[name] = value
     return found
+
+
+def _past(name: str, value: Value) -> str:
+    shape, way = _PAST[name]
+    if not isinstance(value.data, shape | None):
+        raise value.error(f"{name!r} is {value.what}; it does nothing, and can go")
+    return value.note(f"{name!r} does nothing: {way}")
 
 
 def _builders(root: Value, entries: Mapping[str, Value]) -> list[Builder]:

@@ -103,7 +103,7 @@ def as_float(value: Value) -> float:
 def as_duration(value: Value) -> float:
     """Seconds, of Go's syntax ("1h30m").
 
-    A bare number is refused: Packer takes it for nanoseconds, which nobody means.
+    A bare number but 0 is refused: Packer takes it for nanoseconds, which nobody means.
     """
     data = render(value, {}).data
     if isinstance(data, str):
@@ -111,7 +111,7 @@ def as_duration(value: Value) -> float:
             return durations.seconds(data)
         except ValueError as error:
             raise value.error(str(error)) from None
-    if data is None:
+    if data is None or (data == 0 and data is not False):
         return 0.0
     if isinstance(data, int | float) and not isinstance(data, bool):
         raise value.error(f'this number would be nanoseconds: write "{data}s" for seconds')

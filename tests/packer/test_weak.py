@@ -67,6 +67,7 @@ def value(data: object) -> Value:
         (packer.as_duration, ".5m", 30.0),
         (packer.as_duration, "+3ns", 3e-9),
         (packer.as_duration, "0", 0.0),
+        (packer.as_duration, 0, 0.0),
         (packer.as_duration, None, 0.0),
     ],
 )
@@ -132,7 +133,7 @@ def test_mappings(data: object, result: dict[str, str]) -> None:
         (packer.as_duration, "1d", "1:1: '1d' is no duration"),
         (packer.as_duration, "-1s", "1:1: '-1s' is no duration"),
         (packer.as_duration, 5, '1:1: this number would be nanoseconds: write "5s" for seconds'),
-        (packer.as_duration, True, "1:1: a boolean stands where a duration"),
+        (packer.as_duration, False, "1:1: a boolean stands where a duration"),
     ],
 )
 def test_what_is_refused(convert: Callable[[Value], Any], data: object, message: str) -> None:

@@ -86,7 +86,7 @@ def _base(component: Component, options: Mapping[str, Value]) -> dict[str, Any]:
         raise component.error("qemu starts from an image: iso_url says where it is")
     found: dict[str, Any] = {"base": addresses if len(addresses) > 1 else addresses[0]}
     checksum = packer.as_text(options["iso_checksum"]) if "iso_checksum" in options else ""
-    if checksum not in ("", "none"):
+    if checksum and checksum.partition(":")[0] != "none":
         found["base_checksum"] = checksum
     return found
 

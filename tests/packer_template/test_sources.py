@@ -74,7 +74,7 @@ def test_options_are_ours_by_name_and_type() -> None:
 
 
 def test_what_a_template_does_not_say() -> None:
-    assert settled({**DISK, "iso_checksum": "none", "iso_urls": ["other.qcow2"]}) == Qemu(
+    assert settled({**DISK, "iso_checksum": "none:00", "iso_urls": ["other.qcow2"]}) == Qemu(
         base=["disk.qcow2", "other.qcow2"],
         name="qemu",
         image_name="packer-qemu",

@@ -6,7 +6,6 @@ PYTEST := $(BIN)/python -m pytest
 
 IMAGE_PACKAGES := debian-archive-keyring e2fsprogs fakeroot fdisk mmdebstrap mtools qemu-system-x86 qemu-utils uidmap
 TEST_PACKAGES := $(IMAGE_PACKAGES) busybox distro-info-data fish lz4 microsocks openssh-client openssh-server ovmf packer qemu-system-gui sudo tcsh x11-utils xvfb
-BENCH_PACKAGES := $(TEST_PACKAGES)
 
 .PHONY: help image test test-quick lint format bench clean
 
@@ -42,7 +41,7 @@ format: .venv/installed-dev
 	$(BIN)/ruff check --fix
 
 bench: .venv/installed-dev
-	@scripts/system-packages $(BENCH_PACKAGES)
+	@scripts/system-packages $(TEST_PACKAGES)
 	$(BIN)/python -m benchmarks
 
 clean:

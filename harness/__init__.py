@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from harness.errors import CommandTimeoutError as CommandTimeoutError
     from harness.errors import ConfigurationError as ConfigurationError
     from harness.errors import HarnessError as HarnessError
+    from harness.given import Variables as Variables
     from harness.machine import Machine as Machine
     from harness.model import CommandResult as CommandResult
     from harness.model import Image as Image
+    from harness.packer_template import packer_template as packer_template
     from harness.seal import Seal as Seal
     from harness.secret import Secret as Secret
     from harness.sources.base import Source as Source
     from harness.sources.qemu import Qemu as Qemu
+    from harness.variables import var as var
 
 _PUBLIC = {
     "CommandError": "harness.errors",
@@ -40,9 +43,12 @@ _PUBLIC = {
     "Seal": "harness.seal",
     "Secret": "harness.secret",
     "Source": "harness.sources.base",
+    "Variables": "harness.given",
     "build": "harness.definition",
     "only": "harness.definition",
+    "packer_template": "harness.packer_template",
     "sealed": "harness.definition",
+    "var": "harness.variables",
 }
 _MODULES = ("post_processors", "provisioners")
 

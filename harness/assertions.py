@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import testinfra.backend.base  # type: ignore[import-untyped]
 import testinfra.host  # type: ignore[import-untyped]
 
+from harness import users
 from harness.facts import Facts
-from harness.secret import reveal
+from harness.secret import MASK, Secret, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
     from harness.model import CommandResult
-    from harness.secret import Secret
     from harness.sources.base import Connection
 
     Reveal = Callable[[str | Secret], str]
@@ -48,14 +48,29 @@ class Backend(testinfra.backend.base.BaseBackend):  # type: ignore[misc]  # unty
 
     def __init__(self, connection: Connection, build: str, user: str, reveal: Reveal) -> None:
         super().__init__(build, bool(user), user or None)
+        self._connection = connection
         self._reveal = reveal
         self.facts = Facts(lambda line: connection.execute(line, timeout=DEFAULT_TIMEOUT))
 
     def run(self, command: str, *args: str | Secret, **_: Any) -> Any:
         line = self.get_command(command, *map(self._reveal, args))
-        answer = self.facts.answer(line)
+        if any(isinstance(arg, Secret) for arg in args):
+            answer = self._run_unseen(command, *args)
+        else:
+            answer = self.facts.answer(line)
         return self.result(
             answer.exit_status, self.encode(line), answer.stdout_bytes, answer.stderr_bytes
+        )
+
+    def _run_unseen(self, command: str, *args: str | Secret) -> CommandResult:
+        """Run a command that no process list shows, save what it gives to programs itself."""
+        self.facts.forget()  # it may change anything
+        text = self.quote(command, *map(reveal, args))
+        return self._connection.run(
+            self.get_command(command, *(MASK if isinstance(a, Secret) else a for a in args)),
+            text=self.get_command(users.FROM_STDIN),
+            stdin=text.encode(errors="surrogateescape"),
+            timeout=DEFAULT_TIMEOUT,
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness import cache, eviction, settings
 from harness.errors import ConfigurationError
 from harness.size import parse_size
-from harness.units import human
+from harness.units import human, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,7 @@ def _list(options: argparse.Namespace) -> int:
     bound = settings.find(Path.cwd()).cache_size
     found = eviction.entries()
     if found:
-        _print_table([_HEADER, *map(_row, found)])
+        print(*table([_HEADER, *map(_row, found)]), sep="\n")  # noqa: T201 - a command's output
     print(f"{_of(found, bound)}, in {cache.directory()}")  # noqa: T201 - a command's output
     return 0
 
@@ -81,13 +81,6 @@ def _row(entry: Entry) -> tuple[str, ...]:
     name = entry.name if entry.whole else f"{entry.name} (unfinished)"
     used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
     return entry.kind, name, human(entry.size), used, "yes" if entry.in_use else "no"
-
-
-def _print_table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())  # noqa: T201 - a command's output
 
 
 def _of(found: list[Entry], bound: int) -> str:

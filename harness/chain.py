@@ -98,6 +98,25 @@ class Unknown(CommandResult):
         raise OutOfStepError(f"{name} of what a call answered")
 
 
+_TEXTS = ("command", "stdout_bytes", "stderr_bytes")
+
+
+class Withheld(CommandResult):
+    """An answer from the record that had a secret in it, which is not on record.
+
+    Its exit status is known; whoever looks at its texts gets them some other way, or not at all.
+    """
+
+    def __init__(self, exit_status: int, look: Callable[[], CommandResult]) -> None:
+        super().__init__("", exit_status)
+        object.__setattr__(self, "look", functools.cache(look))
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _TEXTS:
+            return getattr(object.__getattribute__(self, "look")(), name)
+        return super().__getattribute__(name)
+
+
 class Chain:
     """The calls of a build on one machine.
 
@@ -109,6 +128,8 @@ class Chain:
         before: the attempt before this one; what it ran on this computer is not run again.
         dry: go on without a machine behind a call that is not on the record, as long as nobody
             asks what it answered.
+        mask: takes out of bytes what is secret in them, as no record may have it: a secret rotates,
+            and the old one would be shown like any text.
 
     Attributes:
         calls: those that have succeeded, up to the first that did not; for the record.
@@ -125,7 +146,9 @@ class Chain:
         had: float = 0,
         before: Chain | None = None,
         dry: bool = False,
+        mask: Callable[[bytes], bytes] = bytes,
     ) -> None:
+        self._mask = mask
         self._known = known or {}
         self._reasons = reasons
         self._had = had
@@ -212,7 +235,17 @@ class Chain:
                 self._archive = None
         self.replayed += 1
         self.calls.append(known)
-        return _result(known.answer)
+        look = functools.partial(self._look, len(self.calls) - 1, run)
+        return _result(known.answer, look)
+
+    def _look(self, place: int, run: Callable[[], Any]) -> CommandResult:
+        """What a call answered that is not on the record in full, since a secret was in it."""
+        if place < self._had:
+            if not self.has_machine:  # the machine that is found must not have had it yet
+                del self.calls[place:]
+            raise OutOfStepError("a secret was in what a call answered, and is not on record")
+        result: CommandResult = run()
+        return result
 
     def _run(self, step: Step, key: str, run: Callable[[], Any]) -> Any:
         started, self._recorder = time.monotonic(), None
@@ -226,7 +259,7 @@ class Chain:
         if archive is None:
             self.closed = self.closed or f"{step.method} before fetched too much to keep"
         if not self.closed:
-            self.calls.append(self._new(step, key, _answer(result, archive or b"")))
+            self.calls.append(self._new(step, key, _answer(result, archive or b"", self._mask)))
             self.ran(self.calls[-1], time.monotonic() - started)
         return result
 
@@ -340,16 +373,25 @@ def _changed(now: Mapping[str, str], then: Mapping[str, str]) -> list[str]:
     return sorted(name for name in {**then, **now} if now.get(name) != then.get(name))
 
 
-def _answer(result: object, archive: bytes) -> dict[str, Any]:
-    if isinstance(result, CommandResult):
-        streams = (result.stdout_bytes, result.stderr_bytes)
-        texts = [base64.b64encode(data).decode() for data in streams]
-        return {"command": result.command, "exit_status": result.exit_status, "streams": texts}
-    return {"archive": base64.b64encode(archive).decode()} if archive else {}
+def _answer(result: object, archive: bytes, mask: Callable[[bytes], bytes]) -> dict[str, Any]:
+    if not isinstance(result, CommandResult):
+        return {"archive": base64.b64encode(archive).decode()} if archive else {}
+    texts = [result.command.encode(errors="surrogateescape")]
+    texts += [result.stdout_bytes, result.stderr_bytes]
+    masked = [mask(text) for text in texts]
+    command, *streams = masked
+    return {
+        "command": command.decode(errors="surrogateescape"),
+        "exit_status": result.exit_status,
+        "streams": [base64.b64encode(data).decode() for data in streams],
+        **({"withheld": True} if masked != texts else {}),
+    }
 
 
-def _result(answer: Mapping[str, Any]) -> CommandResult | None:
+def _result(answer: Mapping[str, Any], look: Callable[[], CommandResult]) -> CommandResult | None:
     if "command" not in answer:
         return None
+    if "withheld" in answer:
+        return Withheld(answer["exit_status"], look)
     streams = [base64.b64decode(text) for text in answer["streams"]]
     return CommandResult(answer["command"], answer["exit_status"], *streams)

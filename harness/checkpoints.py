@@ -47,9 +47,14 @@ class Start:
     known: Mapping[str, Call] | None = None
     rehearsal: Chain | None = None
 
-    def chain(self) -> Chain:
+    def chain(self, mask: Callable[[bytes], bytes]) -> Chain:
+        """For its machine; ``mask``: see `Chain`."""
         return Chain(
-            by_key(self.calls), reasons=self.known, had=len(self.calls), before=self.rehearsal
+            by_key(self.calls),
+            reasons=self.known,
+            had=len(self.calls),
+            before=self.rehearsal,
+            mask=mask,
         )
 
 
@@ -101,11 +106,12 @@ class Record:
 
     def chain(self) -> Chain:
         """For the machine that was launched."""
+        mask = self._context.events.masker.data
         if self._start is not None:
-            return self._start.chain()
+            return self._start.chain(mask)
         assert self._attached is not None
         known = by_key(Call(**call) for call in self._attached.calls)
-        return Chain(known, reasons=known)
+        return Chain(known, reasons=known, mask=mask)
 
     @contextlib.contextmanager
     def recorded(self, chain: Chain, instance: Instance, connection: Connection) -> Iterator[None]:

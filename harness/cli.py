@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import cache_command, examine_command, journal, kept, reaper
+from harness import cache_command, examine_command, journal, kept, reaper, variables_command
 from harness.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     remove.add_argument("build", help="as in web.qemu")
     remove.set_defaults(run=_remove)
     cache_command.add_to(verbs)
+    variables_command.add_to(verbs)
     examine_command.add_to(verbs)
     return parser
 

@@ -6,12 +6,12 @@ import inspect
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, cast
 
 import pytest
 
 from harness.errors import ConfigurationError
-from harness.follower import NAME, NOT_CALLED, Follower
+from harness.follower import NAME, NOT_CALLED, VARIABLES, Follower
 from harness.seal import Seal
 from harness.sources.base import Source
 
@@ -66,28 +66,59 @@ Example:
 """
 
 
+class Origin(NamedTuple):
+    """Where a build was written: the file, the line (from 1), and what the module has."""
+
+    file: Path
+    line: int
+    module: dict[str, Any]
+
+    @classmethod
+    def of(cls, function: Callable[..., None]) -> Origin:
+        file = Path(inspect.getfile(function)).resolve()
+        return cls(file, function.__code__.co_firstlineno, function.__globals__)
+
+
 @dataclass(frozen=True)
 class BuildDefinition:
-    """A build as its author wrote it."""
+    """A build as its author wrote it.
+
+    ``directory`` is where relative paths start; ``warnings`` are told when the build is selected.
+    """
 
     name: str
     function: Callable[..., None]
     sources: tuple[Source, ...]
+    origin: Origin
+    directory: Path
     untested: bool = False
     sudo: bool | str = False
     tests: tuple[str, ...] = ()
     seal: Seal | Literal[False] = field(default_factory=Seal)
     followers: list[Follower] = field(default_factory=list)
     """What runs once an image is there, in order; the module adds to it below the build."""
+    warnings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    """What it is made of beside the module."""
 
     @property
     def file(self) -> Path:
-        return Path(inspect.getfile(self.function)).resolve()
+        return self.origin.file
+
+    def call(self, name: str) -> None:
+        """Give it the name of what it is assigned to, if it has none of its own."""
+        if not self.name:
+            object.__setattr__(self, "name", name)
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What the function takes beside the machine: names of session fixtures."""
-        return tuple(inspect.signature(self.function).parameters)[1:]
+        """What the function takes beside the machine and variables: names of session fixtures."""
+        taken = tuple(inspect.signature(self.function).parameters)[1:]
+        return tuple(name for name in taken if name != VARIABLES)
+
+    @property
+    def takes_variables(self) -> bool:
+        return VARIABLES in tuple(inspect.signature(self.function).parameters)[1:]
 
     def after_image(self, function: _Function, /) -> _Function:
         """See `BuildFixture.after_image`."""
@@ -123,6 +154,13 @@ class BuildDefinition:
             yield (
                 f"the build {self.name!r} has {wrong[0] if wrong else 'no source'!r} "
                 "where a source belongs: write @harness.build(harness.Qemu(...)), calls included"
+            )
+            return
+        given: list[object] = [s.name for s in self.sources]
+        if odd := next((name for name in given if not isinstance(name, str)), None):
+            yield (
+                f"the build {self.name!r} has a source named {odd!r}: builds are chosen by their "
+                "names before anything else is known, so write the name itself"
             )
             return
         names = [source_name(s) for s in self.sources]
@@ -200,7 +238,8 @@ def build(
     `Host` of the provisioned machine, once for each source. The image is taken after the last
     test of the module that uses it, and only if all of them passed.
 
-    Beside ``machine`` the function may take unparametrised session fixtures, by name.
+    Beside ``machine`` the function may take unparametrised session fixtures, by name, and
+    ``variables``, the values of its variables (`harness.var`).
 
     What it prints, logs and warns goes to the build's log, and to no test that runs meanwhile; no
     warning is an error in it. That holds for its own thread: what threads and processes that it
@@ -247,31 +286,39 @@ def build(
                 f"@harness.build decorates {function!r}: it makes a fixture of a plain function, "
                 "so leave out @pytest.fixture and other decorators"
             )
+        origin = Origin.of(function)
         definition = BuildDefinition(
             name=function.__name__,
             function=function,
             sources=sources,
+            origin=origin,
+            directory=origin.file.parent,
             untested=untested,
             sudo=sudo,
             tests=(tests,) if isinstance(tests, str) else tuple(tests),
             seal=Seal() if seal is True else seal,
         )
-
-        def fixture(request: pytest.FixtureRequest) -> Any:
-            return definition.host(request)
-
-        fixture.__name__ = definition.name
-        fixture.__doc__ = function.__doc__
-        fixture.__module__ = function.__module__
-        made = pytest.fixture(
-            scope="module", params=sources, ids=source_name, name=definition.name
-        )(fixture)
-        # pytest matches its class exactly: what hangs on a build is attributes of the object.
-        vars(made).update({ATTRIBUTE: definition, "after_image": definition.after_image})
-        function.__globals__.setdefault(ALL, []).append(definition)
-        return cast("BuildFixture", made)
+        origin.module.setdefault(ALL, []).append(definition)
+        return make_fixture(definition)
 
     return decorate
+
+
+def make_fixture(definition: BuildDefinition) -> BuildFixture:
+    """The fixture that a build is to pytest; one without a name has that of its place."""
+
+    def fixture(request: pytest.FixtureRequest) -> Any:
+        return definition.host(request)
+
+    fixture.__name__ = definition.name or definition.function.__name__
+    fixture.__doc__ = definition.function.__doc__
+    fixture.__module__ = definition.origin.module["__name__"]
+    made = pytest.fixture(
+        scope="module", params=definition.sources, ids=source_name, name=definition.name or None
+    )(fixture)
+    # pytest matches its class exactly: what hangs on a build is attributes of the object.
+    vars(made).update({ATTRIBUTE: definition, "after_image": definition.after_image})
+    return cast("BuildFixture", made)
 
 
 def source_name(source: Source) -> str:

@@ -27,13 +27,13 @@ def raw(text: str) -> bytes:
 
 def spelled(text: str) -> set[bytes]:
     """As it is, and as shells, JSON, Python, URLs and HTML write it."""
-    quoted = {text, *_in_shell(text)}
+    # What is in a literal may be in another: a request in a request, an error in an error.
+    in_html = (html.escape(text), html.escape(text, quote=False))
+    quoted = {text, *_in_shell(text), *_in_literals(text), *in_html}
     forms = {
         *quoted,
         *(form for each in quoted for form in _in_literals(each)),
         *_in_urls(text),
-        html.escape(text),
-        html.escape(text, quote=False),
     }
     return {raw(form) for form in forms}
 

@@ -4,6 +4,8 @@ A message names the object, the value, the valid choices and the way out.
 
     HarnessError
     ├── ConfigurationError (ValueError)   an option, a build or a selection is wrong
+    │   ├── TemplateError                 a Packer template is wrong
+    │   └── UnknownVariableError (AttributeError)  `variables` has no such attribute
     ├── ToolMissingError                  a program that a source needs is not installed
     ├── SourceError                       a source could not launch, stop or capture a machine
     ├── ConnectError (ConnectionError)    no connection to the machine came about
@@ -31,6 +33,24 @@ class HarnessError(Exception):
 
 class ConfigurationError(HarnessError, ValueError):
     """An option, a build or a selection is wrong; nothing was created."""
+
+
+class TemplateError(ConfigurationError):
+    """A Packer template is wrong; the message has file, line, column, and the line with a caret.
+
+    ``line`` and ``column`` count characters, from 1; both are 0 where something was wrong that
+    does not stand in the template, such as a value that was given on the command line.
+    """
+
+    def __init__(self, message: str, *, file: str, line: int = 0, column: int = 0) -> None:
+        super().__init__(message)
+        self.file = file
+        self.line = line
+        self.column = column
+
+
+class UnknownVariableError(ConfigurationError, AttributeError):
+    """`variables` was asked for a variable that nobody has declared."""
 
 
 class ToolMissingError(HarnessError):

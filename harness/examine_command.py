@@ -77,14 +77,15 @@ def _described(build: CollectedBuild) -> dict[str, Any]:
     definition = build.definition
     return {
         "build": build.name,
-        "file": os.path.relpath(definition.file),
-        "line": definition.function.__code__.co_firstlineno,
+        "file": os.path.relpath(next(iter(definition.files), definition.file)),
+        "line": 1 if definition.files else definition.origin.line,
         "description": inspect.getdoc(definition.function) or "",
         "source": {
             "type": build.source.type,
             "name": source_name(build.source),
             "options": _given(build.source),
         },
+        "variables": sorted(build.variables.declared),
         "tests": build.tests,
         "after_image": [follower.name for follower in definition.followers],
     }
@@ -115,6 +116,8 @@ def _lines(entry: dict[str, Any]) -> Iterator[str]:
     yield from entry["description"].splitlines()
     yield f"source: {source['type']}{f' ({options})' if options else ''}"
     yield f"provisioned by: {entry['file']}:{entry['line']}"
+    if entry["variables"]:
+        yield f"variables: {', '.join(entry['variables'])}"
     yield f"tests: {len(entry['tests'])}"
     yield from (f"  {test}" for test in entry["tests"])
     if entry["after_image"]:

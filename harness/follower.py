@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 """What may stand before the bracket of a node id."""
+VARIABLES = "variables"
+"""What functions of the author's may take beside fixtures: the values of `harness.var`."""
 STAGES = ("provision", "image")
 """Names that are taken below every build."""
 FIXTURES = "_pytest.fixtures"
@@ -43,7 +45,15 @@ class Follower:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What it takes beside the image: names of session fixtures."""
+        """What it takes beside the image and variables: names of session fixtures."""
+        return tuple(name for name in self._taken if name != VARIABLES)
+
+    @property
+    def takes_variables(self) -> bool:
+        return VARIABLES in self._taken
+
+    @property
+    def _taken(self) -> tuple[str, ...]:
         taken = list(inspect.signature(self.function).parameters.values())[1:]
         by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         return tuple(p.name for p in taken if p.kind in by_name and p.default is p.empty)

@@ -131,8 +131,8 @@ class BuildRun:
 
     def hide_secrets(self) -> None:
         """Mask what the source's options and the build's module have that is secret."""
-        module = secrets_in(self.definition.file.name, self.definition.function.__globals__)
-        for name, secret in (*self.source.secrets(), *module):
+        module = secrets_in(self.definition.file.name, self.definition.origin.module)
+        for name, secret in (*self.context.variables.secrets(), *self.source.secrets(), *module):
             self.context.hide(name, secret)
 
     def announce(self) -> None:
@@ -418,9 +418,14 @@ class BuildRun:
                 self.name,
                 file=str(self.definition.file),
                 source_type=self.source.type,
-                inputs={**self.source.options(), "name": source_name(self.source)},
+                inputs=self._inputs(),
             )
         )
+
+    def _inputs(self) -> dict[str, Any]:
+        variables = self.context.variables.shown()
+        own = {"name": source_name(self.source)} | ({"variables": variables} if variables else {})
+        return {**self.source.options(), **own}
 
     def _tell(self, state: State) -> None:
         self.state = state

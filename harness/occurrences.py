@@ -14,7 +14,8 @@ Span = tuple[int, int]
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 RUN = 16
 """As many characters of base64 before the end of a line make it likely to go on in the next."""
-_FOLD = re.compile(rb"(?:\r?\n|\\r\\n|\\n)[ \t]*")
+_FOLD = re.compile(rb"(?:\r?\n|(?:\\r)?\\n(?:['\"],?\r?\n[E>+?\- \t]*b?['\"])?)[ \t]*")
+"""The end of a line; or of a literal that pytest has broken there, and the next one's beginning."""
 OPEN_FOLD = re.compile(rb"(?:\r|\r?\n[ \t]*|\\|\\r|\\r\\|(?:\\r)?\\n[ \t]*)\Z")
 _LEFT_OUT_BEFORE = re.compile(rb"(?m)(?:\.\.\.|^[E>]?[ \t]*(?:[-+?] +)?)b?['\"]?")
 _LEFT_OUT_BEHIND = re.compile(rb"(?m)['\"]?(?:\.\.\.|$)")

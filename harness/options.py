@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from harness.errors import ConfigurationError
 from harness.secret import Secret
+from harness.variables import variables_in
 
 # What annotations may name although their module imports it for type checkers alone.
 _NAMES = {kind.__name__: kind for kind in (Collection, Mapping, Path, Secret, Sequence)}
@@ -50,6 +51,8 @@ class Options:
     ranges: ClassVar[Mapping[str, Range]] = {}
     instead: ClassVar[Mapping[str, str]] = {}
     """Names that people know from Packer, and what to do here."""
+    takes_variables: ClassVar[bool] = False
+    """Whether a `harness.var` may stand for a value: somebody puts values into its place."""
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         known = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]  # of which this is a base
@@ -78,13 +81,20 @@ class Options:
         close = difflib.get_close_matches(name, names, n=1)
         return f": did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
 
-    def _type_problems(self) -> Iterator[str]:
+    @classmethod
+    def hints(cls) -> Mapping[str, Any]:
+        """The type of each option, as far as that is known."""
         try:
-            hints = typing.get_type_hints(type(self), localns=_NAMES)
+            return typing.get_type_hints(cls, localns=_NAMES)
         except NameError:  # somebody else's source, with types for type checkers alone
-            return
-        for option in dataclasses.fields(self):  # type: ignore[arg-type]  # as above
+            return {}
+
+    def _type_problems(self) -> Iterator[str]:
+        hints = self.hints()
+        for option in dataclasses.fields(self) if hints else ():  # type: ignore[arg-type]  # as above
             value, allowed = getattr(self, option.name), self.ranges.get(option.name)
+            if self.takes_variables and any(variables_in(value)):
+                continue
             fits = _accepts(hints[option.name], value)
             if fits and (allowed is None or _within(allowed, value)):
                 continue
@@ -110,7 +120,12 @@ def _accepts(hint: Any, value: object) -> bool:
     if hint is float:
         return isinstance(value, int | float) and math.isfinite(value)
     kind = origin or hint
-    return not isinstance(kind, type) or isinstance(value, kind)
+    return kind is Any or not isinstance(kind, type) or isinstance(value, kind)
+
+
+def takes_secret(hint: Any) -> bool:
+    """Whether a `harness.Secret` may stand for a value of this type, or in it."""
+    return hint in (Any, object, Secret) or any(map(takes_secret, typing.get_args(hint)))
 
 
 def _words(hint: Any) -> str:

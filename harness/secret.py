@@ -23,10 +23,11 @@ class Secret:
 
     What a run has learned to be secret is masked in all that the run shows, together with its
     shell-quoted, JSON-escaped, URL-quoted and base64 forms and, of several lines, each line by
-    itself. A run learns what lies in its builds' modules, what their sources' options hold and
-    what its machines' calls are given. Two kinds of text are not masked, since they would hide
-    half of a log, and a notice says so: one (or a line) of fewer than 6 characters, and a common
-    word such as ``password`` or ``localhost``.
+    itself. A run learns what its sensitive variables are (`harness.var`), what lies in its builds'
+    modules, in checks that they share and in conftest.py files, what their sources' options hold
+    and what its machines' calls and tests' commands are given. Two kinds of text are not masked,
+    since they would hide half of a log, and a notice says so: one (or a line) of fewer than 6
+    characters, and a common word such as ``password`` or ``localhost``.
 
     Args:
         value: the text.
@@ -96,16 +97,24 @@ def reveal(value: str | Secret) -> str:
     return value.reveal() if isinstance(value, Secret) else value
 
 
-def secrets_in(name: str, value: object) -> Iterator[tuple[str, Secret]]:
-    """Each secret in a value, however deep in lists and mappings, with a name for messages."""
+def secrets_in(name: str, value: object, *around: object) -> Iterator[tuple[str, Secret]]:
+    """Each secret in a value, however deep in lists and mappings, with a name for messages.
+
+    Args:
+        name: the value's.
+        value: the value.
+        around: what it lies in; a value in itself is not gone through again.
+    """
     if isinstance(value, Secret):
         yield name, value
+    elif any(value is other for other in around):
+        return
     elif isinstance(value, Mapping):
         for key, each in value.items():
-            yield from secrets_in(f"{name}[{key!r}]", each)
+            yield from secrets_in(f"{name}[{key!r}]", each, value, *around)
     elif isinstance(value, list | tuple | set | frozenset):
         for each in value:
-            yield from secrets_in(name, each)
+            yield from secrets_in(name, each, value, *around)
 
 
 def hidden(value: Any) -> Any:

@@ -4,6 +4,9 @@
 cache_size = "20G"
 checkpoint_max_age = "24h"
 image_max_age = "7d"
+
+[tool.harness.variables]
+region = "eu-north-1"
 """
 
 from __future__ import annotations
@@ -38,6 +41,12 @@ def _setting(default: object, parse: Callable[[str, Any], Any], variable: str = 
     return field(default_factory=lambda: default, metadata={"parse": parse, "variable": variable})
 
 
+def _table_of_values(name: str, value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{name}: [{TABLE}.variables] is a table: write it in brackets")
+    return value
+
+
 @dataclass(frozen=True)
 class Settings:
     """All of them; each key is a line here."""
@@ -48,6 +57,8 @@ class Settings:
     """Seconds for which a machine's provisioning may be resumed; default 24 hours."""
     image_max_age: float = _setting(7 * 24 * 3600.0, duration.seconds)
     """Seconds for which ``--skip-unchanged`` takes an image for up to date; default 7 days."""
+    variables: Mapping[str, Any] = _setting({}, _table_of_values)
+    """Values of variables (`harness.var`), by their names."""
 
 
 def read(folder: Path) -> Settings:

@@ -1,7 +1,8 @@
 """Whether an image is there that was made of exactly what a build would be made of now.
 
-All that counts is in one hash: the source's options and base, the chain of provisioning calls with
-the files that they use, the code of the tests with all that it imports, and the harness's version.
+All that counts is in one hash: the source's options and base, the build's variables, the chain of
+provisioning calls with the files that they use, the code of the tests with all that it imports, and
+the harness's version. Secrets do not count.
 """
 
 from __future__ import annotations
@@ -45,10 +46,12 @@ def input_hash(source: Source, context: Context, calls: Sequence[Call]) -> str:
         context: the build's.
         calls: those that provision its machine; what they answer does not count.
     """
-    options = {**source.options(), **source.facts(context)}
+    # What is secret stays out of it, even where an option takes no `harness.Secret`.
+    options = context.events.masker.value({**source.options(), **source.facts(context)})
     version = metadata.version("pytest-image-harness")
     steps = [[call.method, call.arguments, call.files] for call in calls]
-    parts = [context.build, source.type, options, steps, context.code_digest, version]
+    variables = context.variables.shown()
+    parts = [context.build, source.type, options, variables, steps, context.code_digest, version]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # As after a login of the user's own: sudo stays where it is, perhaps a folder closed to the user.
 _AT_HOME = "cd 2>/dev/null || cd /"
 # Where standard input is free, the text comes there: of any length, and no process list shows it.
-_FROM_STDIN = 'c=$(cat); exec </dev/null; eval "unset c; $c"'
+FROM_STDIN = 'c=$(cat); exec </dev/null; eval "unset c; $c"'
 
 # What sudo, or the shell that looks for it, says instead of running anything.
 _REFUSALS = (
@@ -78,7 +78,7 @@ class AsUser:
     ) -> CommandResult:
         script = command if text is None else text
         if not stdin:
-            script, stdin = _FROM_STDIN, script.encode(errors="surrogateescape")
+            script, stdin = FROM_STDIN, script.encode(errors="surrogateescape")
         result = self.login.run(
             command, text=self._sudo(script), stdin=stdin, timeout=timeout, on_output=on_output
         )

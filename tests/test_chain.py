@@ -289,3 +289,48 @@ def test_without_a_record_no_reason_is_told(tmp_path: Path) -> None:
     machine.do("a")
     assert machine.ran == ["a", "a"]
     assert machine.reasons == ["", ""]
+
+
+def masked(data: bytes) -> bytes:
+    return data.replace(b"s3cret", b"***")
+
+
+def test_what_is_secret_in_an_answer_is_not_on_record(tmp_path: Path) -> None:
+    one = Machine(tmp_path, Chain(mask=masked))
+    assert one.do("a s3cret").command == "a s3cret"
+    one.do("b")
+    assert "s3cret" not in json.dumps([call.as_dict() for call in one.chain.calls])
+    assert one.chain.calls[0].answer["command"] == "a ***"
+    # As long as nobody looks, it is like any other.
+    two = again(one, had=2)
+    assert two.do("a s3cret").exit_status == 3
+    assert two.do("b").command == "b"
+    assert two.ran == []
+
+
+def test_who_looks_at_it_gets_a_machine_that_has_not_had_the_call(tmp_path: Path) -> None:
+    one = Machine(tmp_path, Chain(mask=masked))
+    for what in ("a", "s3cret", "c"):
+        one.do(what)
+    rehearsal = again(one, had=math.inf)
+    rehearsal.do("a")
+    answer = rehearsal.do("s3cret")
+    rehearsal.do("c")
+    with pytest.raises(OutOfStepError):
+        _ = answer.stdout
+    assert [call.method for call in rehearsal.chain.calls] == ["do"]
+    resumed = again(one, had=3)
+    resumed.do("a")
+    with pytest.raises(OutOfStepError):
+        _ = resumed.do("s3cret").stdout
+
+
+def test_on_an_attached_machine_the_call_is_made_again(tmp_path: Path) -> None:
+    one = Machine(tmp_path, Chain(mask=masked))
+    one.do("s3cret")
+    two = again(one)
+    answer = two.do("s3cret")
+    assert two.ran == []
+    assert answer.command == "s3cret"
+    assert answer.stdout == "\0out"
+    assert two.ran == ["s3cret"]

@@ -229,3 +229,34 @@ def test_warnings_as_errors_and_a_report_by_default_change_nothing(project: Proj
     assert harness(project, "validate").outlines == ["valid: web.fake, web.other"]
     assert not (project.path / "mine.xml").exists()
     assert not (project.path / ".pytest_cache").exists()
+
+
+def test_a_template_by_itself(project: Project) -> None:
+    template = {
+        "description": "A web server.",
+        "variables": {"who": None},
+        "builders": [{"type": "fake", "ssh_username": "{{user `who`}}"}, {"type": "hyperv-iso"}],
+    }
+    (project.path / "build-web.json").write_text(json.dumps(template))
+    wrong = harness(project, "validate", "build-web.json", "--var", "who=me")
+    assert wrong.ret == 1
+    wrong.stdout.fnmatch_lines(
+        ["build-web.json:1:*: there is no builder of the type 'hyperv-iso'*"]
+    )
+    right = ("validate", "build-web.json", "--var", "who=me", "--except", "hyperv-iso")
+    assert harness(project, *right).outlines == ["valid: build_web.fake"]
+    assert (
+        harness(project, "validate", "build-web.json", "--only", "fake")
+        .outlines[0]
+        .startswith("the variable 'who' has no value")
+    )
+    shown = document(project, "inspect", "--json", "build-web.json", "--only", "fake")["builds"][0]
+    assert (shown["build"], shown["file"]) == ("build_web.fake", "build-web.json")
+    assert (shown["variables"], shown["description"]) == (["who"], "A web server.")
+
+
+def test_a_broken_template_shows_where(project: Project) -> None:
+    (project.path / "build.json").write_text('{"builders": [{"type": "fake"}],\n "oops": 1}')
+    result = harness(project, "validate", "build.json")
+    assert result.ret == 1
+    assert result.outlines[0].startswith("build.json:2:2: a template has no 'oops'")

@@ -24,11 +24,13 @@ def test_the_public_names() -> None:
         "Seal",
         "Secret",
         "Source",
+        "Variables",
         "build",
         "only",
         "post_processors",
         "provisioners",
         "sealed",
+        "var",
     ]
     for name in harness.__all__:
         assert getattr(harness, name)

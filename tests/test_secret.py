@@ -57,6 +57,9 @@ def test_secrets_are_found_and_hidden_however_deep_they_are() -> None:
         "option['a']",
         "option['a']['b']",
     ]
+    itself: dict[str, Any] = {"token": TOKEN}
+    itself["itself"] = [itself]
+    assert [*secrets_in("module", itself)] == [("module['token']", TOKEN)]
     assert hidden(value) == {"a": ["***", ["x", {"b": "***"}]], "c": 1}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import assertions
 from harness.cancel import CancelToken
 from harness.errors import CommandError, CommandTimeoutError, ConfigurationError
 from harness.machine import Machine
@@ -70,12 +71,21 @@ def files_with_it(home: Path) -> list[Path]:
     return found
 
 
+def of_a_test(machine: Machine, wait: str) -> object:
+    """A test's command, which is no program's argument."""
+    host = assertions.host(machine.connection, "web.fake")
+    answer = host.run(f"printf %%s %s; {wait}", TOKEN)
+    assert answer.stdout == TEXT
+    return answer
+
+
 CALLS: dict[str, Callable[[Machine, str], object]] = {
     "shell": lambda m, wait: m.shell(wait, env={"TOKEN": TOKEN}),
     "a long shell": lambda m, wait: m.shell(LONG, wait, env={"TOKEN": TOKEN}),
     "run": lambda m, wait: m.run(wait, env={"TOKEN": TOKEN}),
     "a long run": lambda m, wait: m.run(f"{LONG}; {wait}", env={"TOKEN": TOKEN}),
     "a builtin's argument": lambda m, wait: m.run(f"printf %s >/dev/null; {wait}", TOKEN),
+    "a test's": of_a_test,
     "local": lambda m, wait: m.local(wait, env={"TOKEN": TOKEN}),
     "a provisioner": lambda m, wait: m.provision(
         Shell(inline=[wait], environment_vars={"TOKEN": TOKEN})

@@ -2,6 +2,7 @@
 
 pytest_plugins = (
     "harness.plugin.options",
+    "harness.plugin.variables",
     "harness.plugin.tree",
     "harness.plugin.checks",
     "harness.plugin.collection",

@@ -38,6 +38,8 @@ class AfterImageItem(StageItem):
     follower: Follower
     function_item: Callable[[], pytest.Function]
     """Makes the hidden item through which pytest resolves what the function takes."""
+    values: Callable[[], dict[str, Any]]
+    """The build's variables, if the function takes them."""
     files: tuple[str, ...] = ()
     """What a post-processor made."""
     keeps_image: bool | None = None
@@ -64,7 +66,7 @@ class AfterImageItem(StageItem):
 
         image, function = self._image(), self.follower.function
         if not isinstance(function, PostProcessor | Chain):
-            function(image, **self._arguments)
+            function(image, **self._arguments, **self.values())
             return
         chain = function if isinstance(function, Chain) else Chain(function)
         run = Run.of(self.stash[RUN].context)

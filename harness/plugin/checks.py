@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.definition import BuildDefinition, source_name
-from harness.plugin import only, tree
+from harness.plugin import only, tree, variables
 from harness.plugin.items import BUILD
 from harness.sources.base import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from harness.declared import Declared
+
 THIS_COMPUTER = "_testinfra_host"
 """The fixture below testinfra's own ``host``."""
-_BUILD = re.compile(r"^@(\w+\.)?build\(", re.MULTILINE)
+_BUILD = re.compile(r"^(@(\w+\.)?build|\w+ *= *(\w+\.)?packer_template)\(", re.MULTILINE)
 
 SHARED = pytest.StashKey[set[Path]]()
 """The modules that the session's builds share."""
@@ -47,14 +49,22 @@ class SharedChecks(pytest.Collector):
         return self.module.collect()
 
 
-def shared_checks(build: pytest.Collector, definition: BuildDefinition) -> list[SharedChecks]:
+def shared_checks(
+    build: pytest.Collector, definition: BuildDefinition, declared: Declared
+) -> list[SharedChecks]:
     """What a build names in ``tests=``, its tests assigned to the build's sources.
+
+    Args:
+        build: the build's node.
+        definition: the build.
+        declared: the variables that its tests may read, wherever they lie.
 
     Raises:
         CollectError: a module that does not exist, cannot be imported, or is no shared check.
     """
     made = [_node(build, definition, path) for path in _files(build, definition)]
     for node in made:
+        variables.declare(node.module, declared)
         try:
             problem = next(_assign(node.module, definition), None)
         except pytest.skip.Exception as skipped:

@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from harness.declared import Declared
 from harness.definition import ALL, BuildDefinition, definition_of, source_name
-from harness.errors import ConfigurationError
-from harness.plugin import checks, only, shares, tree, worker
+from harness.errors import ConfigurationError, TemplateError
+from harness.follower import VARIABLES, Follower
+from harness.given import Namespace, Variables
+from harness.plugin import checks, only, shares, tree, variables, worker
 from harness.plugin.after_image import AfterImageItem
 from harness.plugin.items import (
     BUILD,
@@ -29,9 +32,8 @@ from harness.plugin.items import (
 from harness.sources.base import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 
-    from harness.follower import Follower
 
 CONFTEST_BUILDS = pytest.StashKey[list[str]]()
 BUILDS = pytest.StashKey[dict[str, "CollectedBuild"]]()
@@ -55,15 +57,26 @@ class CollectedBuild:
         mine = [item for item in tests if item.stash.get(BUILD, None) == self.name]
         self.tests = [item.nodeid for item in mine]
         self.modules = {item.path for item in mine}
+        modules = (item.getparent(pytest.Module) for item in mine)
+        self.loaded = {id(m): m.obj for m in modules if m is not None}.values()
+        """The modules themselves."""
+        self.variables = Namespace()
+        """With values once the run has them, as has the source then."""
+
+    def values(self, taker: BuildDefinition | Follower) -> dict[str, Variables]:
+        """What a function gets by the name ``variables``, if it takes that."""
+        return {VARIABLES: Variables(self.variables)} if taker.takes_variables else {}
 
     def function_item(self) -> pytest.Function:
         """A hidden item through which pytest resolves what the build function takes."""
-        call = functools.partial(self.definition.function, machine=None)
+        known = {"machine": None, **self.values(self.definition)}
+        call = functools.partial(self.definition.function, **known)
         return self._hidden(self.definition.name, call, self.definition.arguments)
 
     def follower_item(self, follower: Follower) -> pytest.Function:
         """The same for a function that follows the image."""
-        call = functools.partial(follower.function, image=None)
+        known = {"image": None, **self.values(follower)}
+        call = functools.partial(follower.function, **known)
         return self._hidden(follower.name, call, follower.arguments)
 
     def _hidden(
@@ -82,18 +95,20 @@ class BuildFile(pytest.File):
 
     module: pytest.Module
     items: list[pytest.Item]
+    declared: Declared
 
     def collect(self) -> Iterable[pytest.Collector]:
         try:
             names = vars(self.module.obj)
         except ConfigurationError as error:
             self.module.collect = list  # type: ignore[method-assign]  # it would say so once more
-            raise self.CollectError(f"{_place(self.path, error)}: {error}") from error
+            place = "" if isinstance(error, TemplateError) else f"{_place(self.path, error)}: "
+            raise self.CollectError(f"{place}{error}") from error
         except Exception:  # noqa: BLE001 - the module itself reports why it cannot be imported
             return []
         for problem in _in_classes(names.values(), self.path):
             raise self.CollectError(problem)
-        definitions = {id(d): d for v in names.values() if (d := definition_of(v))}.values()
+        definitions = _definitions(names)
         for problem in _hidden(names.get(ALL, ()), definitions, self.path):
             raise self.CollectError(problem)
         if not definitions:
@@ -101,10 +116,14 @@ class BuildFile(pytest.File):
         if worker.is_worker(self.config) and worker.identity(self.config) is None:
             raise self.CollectError(
                 f"pytest-xdist does not know that {self.path} has builds: name the file, or a "
-                "folder above it, on the command line, and write @harness.build(...)"
+                "folder above it, on the command line, and write @harness.build(...), or "
+                "name = harness.packer_template(...), at the beginning of a line"
             )
         for problem in _problems(definitions, self.path):
             raise self.CollectError(problem)
+        self.declared = variables.declare(self.module, Declared.of(names, definitions))
+        for problem in self.declared.problems():
+            raise self.CollectError(f"{self.path}: {problem}")
         by_name = {d.name: d for d in definitions}
         tree.collect_once(self.module, keep=lambda item: only.belongs(item, by_name))
         self.items = list(tree.walk(self.module))
@@ -115,7 +134,7 @@ class BuildFile(pytest.File):
     def _build(self, definition: BuildDefinition) -> Build:
         # Here and not in Build, which nobody collects where only a test was asked for.
         node: Build = Build.from_parent(self, name=definition.name)
-        node.shared = checks.shared_checks(node, definition)
+        node.shared = checks.shared_checks(node, definition, self.declared)
         tests = [*self.items, *(i for s in node.shared for i in tree.walk(s.module))]
         builds = [CollectedBuild(definition, source, self, tests) for source in definition.sources]
         for problem in (*_argument_problems(builds[0]), *_sealed_problems(definition, tests)):
@@ -186,6 +205,7 @@ class Build(pytest.Collector):
         item = self._stage(AfterImageItem, build, follower.name)
         item.follower = follower
         item.function_item = functools.partial(build.follower_item, follower)
+        item.values = functools.partial(build.values, follower)
         item.own_markers += follower.marks
         item.keywords.update({mark.name: mark for mark in follower.marks})
         return item
@@ -193,7 +213,7 @@ class Build(pytest.Collector):
     def _stage(self, kind: type[_StageItem], build: CollectedBuild, stage: str = "") -> _StageItem:
         name = f"{stage or kind.stage}[{source_name(build.source)}]"
         item = kind.from_parent(self, name=name, nodeid=f"{self.nodeid}::{name}")
-        item.line = build.definition.function.__code__.co_firstlineno - 1
+        item.line = build.definition.origin.line - 1
         item.stash[BUILD] = build.name
         item.extra_keyword_matches.update((build.definition.name, build.name))
         return item
@@ -257,7 +277,7 @@ class Order:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(
-        self, config: pytest.Config, items: list[pytest.Item]
+        self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         groups: dict[str | None, list[pytest.Item]] = {}
         for item in items:
@@ -265,8 +285,11 @@ class Order:
         plain = groups.pop(None, [])
         items[:] = plain + [i for g in groups.values() for i in sorted(g, key=position)]
         if worker.identity(config) is not None:
-            selected = (b for b in config.stash.get(BUILDS, {}).values() if b.name in groups)
-            demands = {b.name: b.source.local_demand() for b in selected}
+            selected = [b for b in config.stash.get(BUILDS, {}).values() if b.name in groups]
+            demands = {}
+            if not session.testsfailed or config.option.continue_on_collection_errors:
+                variables.settle(config, selected)
+                demands = {b.name: b.source.local_demand() for b in selected}
             items[:] = shares.share(config, items, demands)
 
 
@@ -280,6 +303,14 @@ def pytest_configure(config: pytest.Config) -> None:
         f"{only.MARK}(*patterns): belongs only to builds of these names, source types or source "
         "names (harness.only)",
     )
+
+
+def _definitions(names: Mapping[str, object]) -> list[BuildDefinition]:
+    """Each build of a module once, and by now with a name."""
+    found = {id(d): (name, d) for name, value in names.items() if (d := definition_of(value))}
+    for name, definition in found.values():
+        definition.call(name)
+    return [definition for _, definition in found.values()]
 
 
 def _problems(definitions: Iterable[BuildDefinition], path: Path) -> Iterator[str]:
@@ -299,7 +330,7 @@ def _hidden(
     seen = {id(definition) for definition in found}
     for definition in made:
         if id(definition) not in seen and "." not in definition.function.__qualname__:
-            line = definition.function.__code__.co_firstlineno
+            line = definition.origin.line
             yield (
                 f"{path}:{line}: the build {definition.name!r} is hidden by what takes its name "
                 "further down: rename one of the two"

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from harness import computer, journal, reaper
+from harness import computer, journal, reaper, run_identity
 from harness.events import Notice
-from harness.plugin import junit, worker
+from harness.plugin import junit, variables, worker
 from harness.plugin.progress import Turns
-from harness.plugin.session import new_identity
 from harness.plugin.signals import Signals
 from harness.plugin.summary import Summary
 from harness.reports import manifest
@@ -139,7 +138,7 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._identity = new_identity()
+        self._identity = run_identity.new(config.rootpath)
         self._shares = Shares(config)
         self._start = Start()
         self._capacity = dataclasses.astuple(computer.capacity())
@@ -149,7 +148,7 @@ class Controller:
         self._while_open = contextlib.ExitStack()
         self._max_failures = config.getoption("maxfail")
         config.option.maxworkerrestart = "0"  # a new worker would boot machines anew
-        config.pluginmanager.register(Summary(config.rootpath, self._identity[0]))
+        config.pluginmanager.register(Summary(config.rootpath, self._identity.id))
         self._terminal = Terminal(config, streams=False)
         config.pluginmanager.register(Turns(self._terminal))
 
@@ -165,8 +164,9 @@ class Controller:
     def pytest_configure_node(self, node: Node) -> None:
         self._shares.expect(node)
         given: dict[str, Any] = node.workerinput
-        given[worker.RUN] = self._identity
+        given[worker.RUN] = tuple(self._identity)  # execnet takes no other kind
         given[worker.CAPACITY] = self._capacity
+        given[worker.VAR_FILES] = variables.packed(self._config)
         channel = node.gateway.newchannel()
         ready = functools.partial(self._ready, node)
         channel.setcallback(worker.Feed(self._terminal, ready), endmarker=None)
@@ -204,7 +204,7 @@ class Controller:
                 self._report(nodeid, f"not run: worker {node.gateway.id} died")
             reason = f"worker {node.gateway.id} died before this build was over"
             manifest.give_up(
-                self._config.rootpath, self._identity[0], self._builds.get(node, ()), reason
+                self._config.rootpath, self._identity.id, self._builds.get(node, ()), reason
             )
             self._reap()
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.plugin import variables
 from harness.plugin.collection import names_of_builds, selected_builds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from harness.plugin.collection import CollectedBuild
 
     Look = Callable[[list["CollectedBuild"]], None]
 
+_MODULE = "import harness\n\n{name} = harness.packer_template({path!r}, untested=True)\n"
 FOLDER = "builds"
 """Where builds are by custom: what is examined where nothing is named, if it is there."""
 _SILENT = ("terminalreporter", "lfplugin", "nfplugin", "stepwiseplugin")
@@ -46,7 +50,8 @@ class Examination:
         """
         # Plain: this process has imported what pytest would want to rewrite.
         always = ("--collect-only", "--assert=plain")
-        status = pytest.main([*always, *arguments], plugins=[self])
+        with _with_modules(arguments) as given:
+            status = pytest.main([*always, *given], plugins=[self])
         nothing = status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         if nothing and not self.problems and not self.names:
             self.problems.append(f"{self._where}: no build is there, or none was selected")
@@ -80,9 +85,33 @@ class Examination:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.names, builds = names_of_builds(session), selected_builds(session)
-        self.problems += _source_problems(session.config, builds)
+        try:
+            variables.settle(session.config, builds)
+        except pytest.UsageError as error:
+            # Who only looks may lack values; who validates wants all that a run wants.
+            self.problems += () if self._look else map(str, error.args)
+        else:
+            self.problems += _source_problems(session.config, builds)
+            self.problems += (lacks for b in builds if (lacks := b.source.lacking()))
         if self._look is not None:
             self._look(builds)
+
+
+@contextlib.contextmanager
+def _with_modules(arguments: list[str]) -> Iterator[list[str]]:
+    """The arguments with a module in the place of each Packer template."""
+    with tempfile.TemporaryDirectory() as folder:
+        given = []
+        for number, argument in enumerate(arguments):
+            path = Path(argument)
+            if path.suffix == ".json" and path.is_file():
+                name = re.sub(r"\W", "_", path.stem)
+                argument = f"{folder}/test_{number}.py"  # noqa: PLW2901 - it takes its place
+                Path(argument).write_text(_MODULE.format(name=name, path=str(path.resolve())))
+            given.append(argument)
+        # Its rootdir, with the project's settings, is that of whoever asks.
+        root = [] if given == arguments else [f"--rootdir={Path.cwd()}"]
+        yield [*root, *given]
 
 
 def _source_problems(config: pytest.Config, builds: list[CollectedBuild]) -> list[str]:

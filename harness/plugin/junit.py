@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from _pytest.junitxml import xml_key
 
 if TYPE_CHECKING:
     import pytest
+
+    from harness.masking import Masker
 
 DEFAULT_PATH = "reports/junit.xml"
 
@@ -22,3 +26,21 @@ def write_by_default(session: pytest.Session) -> None:
     junit.pytest_configure(config)
     for added in set(config.pluginmanager.get_plugins()) - before:
         added.pytest_sessionstart()
+
+
+_FOUND_BY = {"classname", "name", "file", "line"}
+
+
+def mask_attributes(config: pytest.Config, masker: Masker) -> None:
+    """Mask what ``record_xml_attribute`` was given by the test that runs, before it is rendered."""
+    xml: Any = config.stash.get(xml_key, None)
+    for reporter in xml.node_reporters.values() if xml else ():
+        for name in reporter.attrs.keys() - _FOUND_BY:
+            reporter.attrs[name] = masker.text(reporter.attrs[name])
+
+
+def mask_properties(config: pytest.Config, masker: Masker) -> None:
+    """Mask what ``record_testsuite_property`` was given."""
+    if (xml := config.stash.get(xml_key, None)) is not None:
+        properties = xml.global_properties
+        properties[:] = [(name, masker.text(value)) for name, value in properties]

@@ -35,10 +35,11 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if session.testsfailed and not option.continue_on_collection_errors:
         return worker.is_worker(session.config) or None  # pytest's own loop says so
 
-    from harness.plugin import junit
+    from harness.plugin import junit, variables
     from harness.plugin.session import BuildSession
 
     builds = selected_builds(session)
+    variables.settle(session.config, builds)
     signals = Signals()
     with (
         signals.handled(),
@@ -94,7 +95,10 @@ class Loop:
                 self._builds.scheduler.skip(run, reason)
                 continue
             try:
-                arguments = self._arguments(build.function_item(), build.definition.arguments)
+                arguments = {
+                    **self._arguments(build.function_item(), build.definition.arguments),
+                    **build.values(build.definition),
+                }
             except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:  # noqa: BLE001
                 self._builds.scheduler.fail(run, error)
             else:

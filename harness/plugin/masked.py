@@ -14,20 +14,25 @@ if TYPE_CHECKING:
 
 def mask(report: pytest.TestReport, masker: Masker) -> None:
     """Mask what a report tells; what it is found by (its node id, its keywords) stays."""
-    report.longrepr = _masked(report.longrepr, masker)
+    report.longrepr = shown(report.longrepr, masker)
     report.sections = [(name, masker.text(text)) for name, text in report.sections]
     report.user_properties = [(name, masker.value(v)) for name, v in report.user_properties]
     if hasattr(report, "wasxfail"):
         report.wasxfail = masker.text(report.wasxfail)
 
 
-def _masked(shown: Any, masker: Masker) -> Any:
-    """A failure as pytest shows it: a tree of objects, lists and texts."""
-    if isinstance(shown, str):
-        return masker.shortened(shown)
-    if isinstance(shown, list | tuple):
-        return type(shown)(_masked(each, masker) for each in shown)
-    if isinstance(shown, TerminalRepr):
-        for name, value in vars(shown).items():
-            setattr(shown, name, _masked(value, masker))
-    return shown
+def shown(failure: Any, masker: Masker) -> Any:
+    """A failure as pytest shows it, masked: a tree of objects (themselves), lists and texts."""
+    if isinstance(failure, str):
+        return masker.shortened(failure)
+    if isinstance(failure, list) and failure and all(isinstance(each, str) for each in failure):
+        # A secret may go over several lines; those of a native traceback have their ends.
+        end = "" if failure[0].endswith("\n") else "\n"
+        lines = masker.shortened(end.join(failure))
+        return lines.split(end) if end else lines.splitlines(keepends=True)
+    if isinstance(failure, list | tuple):
+        return type(failure)(shown(each, masker) for each in failure)
+    if isinstance(failure, TerminalRepr):
+        for name, value in vars(failure).items():
+            setattr(failure, name, shown(value, masker))
+    return failure

@@ -8,7 +8,7 @@ import pytest
 
 from harness import assertions
 from harness.gate import Phase
-from harness.plugin import masked
+from harness.plugin import junit, masked
 from harness.plugin.after_image import AfterImageItem
 from harness.plugin.items import (
     BUILD,
@@ -64,6 +64,7 @@ class Results:
         elif may_ask_for_a_build(item):
             vars(report)[BESIDE] = str(item.path.resolve())
         masked.mask(report, self._masker)  # before anybody has seen it
+        junit.mask_attributes(item.config, self._masker)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -75,6 +76,16 @@ class Results:
             self._runs[build].follow(name, _phase(report), files)
         else:
             self._beside(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """Before the terminal has shown it: what goes wrong may have a secret in its message."""
+        masked.shown(excrepr, self._masker)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Before JUnit's report is written: properties of the whole suite are no report's."""
+        junit.mask_properties(session.config, self._masker)
 
     def _beside(self, report: pytest.TestReport) -> None:
         """A test of no build: one that fails beside a build may have meant its machine."""

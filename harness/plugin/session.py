@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -19,7 +17,7 @@ from harness.events import Dispatcher, Notice
 from harness.gate import Gate
 from harness.journal import Journal
 from harness.lifecycle import BuildRun
-from harness.plugin import attaching, imports, options, selection, worker
+from harness.plugin import attaching, imports, options, selection, variables, worker
 from harness.plugin.items import RUN, NoMachine, StageItem, skip_if_up_to_date
 from harness.plugin.progress import Turns
 from harness.plugin.results import Results
@@ -27,17 +25,19 @@ from harness.plugin.summary import Summary
 from harness.plugin.words import Words
 from harness.reports import log, manifest, terminal
 from harness.scheduler import Scheduler
+from harness.secret import secrets_in
 from harness.sources.base import Context
 from harness.units import human
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from harness.assertions import Host
     from harness.events import Event
     from harness.kept import Kept
     from harness.plugin.collection import CollectedBuild
+    from harness.secret import Secret
 
     Reader = Callable[[Event], None]
 
@@ -65,14 +65,15 @@ class BuildSession:
         if scratch is None:
             _require_folders(config)
         attached = {b.name: attaching.attached(config, b) for b in builds}
-        self.run_id, self.started = worker.identity(config) or new_identity()
+        self.identity = worker.run(config)
         self.cancel = CancelToken()
         self.events = Dispatcher()
         self._terminal = terminal.Terminal(config)
-        name = f"{self.run_id}{worker.suffix(config)}.jsonl"
+        name = f"{self.identity.id}{worker.suffix(config)}.jsonl"
         self.journal = Journal((scratch or journal.directory()) / name)
         self._while_open = contextlib.ExitStack()
         self._known_names = selection.known_names(config)
+        self._beside = {b.name: [*_secrets_beside(b)] for b in builds}
         self.runs = {b.name: self._run(b, attached[b.name]) for b in builds}
         self._bound = options.bound(config)
         self.scheduler = Scheduler(list(self.runs.values()), self.cancel, self._bound)
@@ -99,15 +100,19 @@ class BuildSession:
         self.config.pluginmanager.register(Results(self.runs, self.events.masker))
         self.config.pluginmanager.register(Turns(self._terminal))
         self._while_open.enter_context(self._terminal)
-        words = Words(self.config)
+        words = Words(self.config, self.events.masker)
         self.config.pluginmanager.register(words)
         self._while_open.enter_context(words)
         if self._worker is None:
-            self.config.pluginmanager.register(Summary(self.config.rootpath, self.run_id))
+            self.config.pluginmanager.register(Summary(self.config.rootpath, self.identity.id))
         else:
             for run in self.runs.values():
                 run.announce()
-        for line in reaper.reap(journal.directory()):
+        for line in (
+            *variables.warnings(self.config),
+            *self._warnings(),
+            *reaper.reap(journal.directory()),
+        ):
             self.events.emit(Notice("", line))
         return self
 
@@ -154,10 +159,10 @@ class BuildSession:
     def _run(self, build: CollectedBuild, attached: Kept | None) -> BuildRun:
         context = Context(
             build=build.name,
-            run_id=self.run_id,
-            started=self.started,
+            run_id=self.identity.id,
+            started=self.identity.started,
             root=self.config.rootpath,
-            directory=build.file.path.parent,
+            directory=build.definition.directory,
             journal=self.journal,
             cancel=self.cancel,
             events=self.events,
@@ -165,6 +170,9 @@ class BuildSession:
             image_age=options.image_age(self.config),
             code_digest=_code_digest(build, self.config.rootpath),
             checkpoint_age=options.checkpoint_age(self.config),
+            uuid=self.identity.uuid,
+            git_sha=self.identity.git_sha,
+            variables=build.variables,
             known_names=self._known_names,
         )
         whole = f"{build.file.nodeid}::{build.definition.name}"
@@ -180,10 +188,19 @@ class BuildSession:
             attached=attached,
         )
 
+    def _warnings(self) -> Iterator[str]:
+        """What builds have to say of themselves; of several workers one says it."""
+        if worker.number(self.config) == 0:
+            runs = self.runs.values()
+            told = [w for run in runs for w in (*run.definition.warnings, run.source.lacking())]
+            yield from (f"warning: {text}" for text in dict.fromkeys(told) if text)
+
     def _manifest(self) -> manifest.Manifest:
         # When a worker is killed the controller tells what it has written.
         at_once = self._worker is not None
-        return manifest.Manifest(self.config.rootpath, self.run_id, self.started, at_once=at_once)
+        return manifest.Manifest(
+            self.config.rootpath, self.identity.id, self.identity.started, at_once=at_once
+        )
 
     def _prune_cache(self) -> None:
         """Now, when nothing of it is in use by this run any more."""
@@ -204,6 +221,8 @@ class BuildSession:
         problems = []
         for run in self.runs.values():
             run.hide_secrets()
+            for name, secret in self._beside[run.name]:
+                run.context.hide(name, secret)
         for run in self.runs.values():
             try:
                 run.source.validate(run.context)
@@ -218,6 +237,17 @@ def _code_digest(build: CollectedBuild, root: Path) -> str:
     return f"{imports.digest(_modules(build), root)} {given!r}"
 
 
+def _secrets_beside(build: CollectedBuild) -> Iterator[tuple[str, Secret]]:
+    """What is secret in the modules of the checks that it shares, and in conftest.py files."""
+    plugins = build.file.config.pluginmanager.get_plugins()
+    names = {path.resolve() for path in _modules(build)}
+    loaded = {id(m): m for m in (*plugins, *build.loaded)}
+    for module in loaded.values():
+        file = Path(getattr(module, "__file__", None) or "")
+        if file.resolve() in names:
+            yield from secrets_in(file.name, vars(module))
+
+
 def _modules(build: CollectedBuild) -> list[Path]:
     """The modules with the build's own code, its tests and their fixtures."""
     manager = build.file.config.pluginmanager
@@ -227,14 +257,7 @@ def _modules(build: CollectedBuild) -> list[Path]:
         for path in plugins
         if path.name != "conftest.py" or build.file.path.is_relative_to(path.parent)
     ]
-    return [build.definition.file, build.file.path, *build.modules, *here]
-
-
-def new_identity() -> tuple[str, int]:
-    """A run's id, and when it starts, in seconds since 1970."""
-    started = int(time.time())
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(started))
-    return f"{stamp}-{secrets.token_hex(3)}", started
+    return [build.definition.file, *build.definition.files, build.file.path, *build.modules, *here]
 
 
 def _require_folders(config: pytest.Config) -> None:

@@ -18,12 +18,15 @@ from harness import said
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from harness.masking import Masker
+
 
 class Words:
     """Registered, and a context, while builds run: sends each thread's words where they belong."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, masker: Masker) -> None:
         self._config = config
+        self._masker = masker
         self._routed: contextlib.ExitStack = contextlib.ExitStack()
         self._debugging = False
 
@@ -32,6 +35,7 @@ class Words:
             self._routed = stack
             self._route_streams()
             stack.enter_context(_logging_routed(self._config))
+            stack.enter_context(_logging_masked(self._config, self._masker))
             stack.enter_context(_warnings_routed())
             self._routed = stack.pop_all()
 
@@ -60,6 +64,13 @@ class Words:
         result = yield
         self._route_streams()
         return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Before it stands in pytest's summary: a test's warning may tell a secret."""
+        text = str(warning_message.message)
+        if (masked := self._masker.text(text)) != text:
+            warning_message.message = masked
 
     def pytest_enter_pdb(self) -> None:
         """Even in a build it talks to a person."""
@@ -127,6 +138,33 @@ def _logging_routed(config: pytest.Config) -> Iterator[None]:
         root.removeHandler(handler)
         for theirs in pytests:
             theirs.removeFilter(_is_nobodys)
+
+
+class _MaskedFormatter(logging.Formatter):
+    """Another one's lines, without secrets."""
+
+    def __init__(self, formatter: logging.Formatter | None, masker: Masker) -> None:
+        super().__init__()
+        self._formatter = formatter or logging.Formatter()
+        self._masker = masker
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._masker.text(self._formatter.format(record))
+
+
+@contextlib.contextmanager
+def _logging_masked(config: pytest.Config, masker: Masker) -> Iterator[None]:
+    """What pytest itself shows and writes of tests' records: ``log_cli``, ``--log-file``."""
+    plugin = config.pluginmanager.getplugin("logging-plugin")
+    names = ("log_cli_handler", "log_file_handler")
+    before = [(handler := getattr(plugin, n), handler.formatter) for n in names] if plugin else []
+    for handler, formatter in before:
+        handler.setFormatter(_MaskedFormatter(formatter, masker))
+    try:
+        yield
+    finally:
+        for handler, formatter in before:
+            handler.setFormatter(formatter)
 
 
 @contextlib.contextmanager

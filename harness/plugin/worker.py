@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import events
+from harness import events, run_identity
 from harness.model import LocalDemand
+from harness.run_identity import RunIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
     from harness.events import Event
 
 RUN = "harness_run"
-"""What the controller gives a worker: the run's id, and when it started."""
+"""What the controller gives a worker: the run's identity."""
+IDENTITY = pytest.StashKey[RunIdentity]()
 EVENTS = "harness_events"
 """The channel that it gives a worker for them."""
 STOP = "harness_stop"
 """What it sends one that shall stop at once."""
 CAPACITY = "harness_capacity"
 """Where a worker is given what this computer has for all workers' machines: memory and cores."""
+VAR_FILES = "harness_var_files"
+"""Where a worker is given what the files of ``--var-file`` have, which may be pipes."""
 READY = "harness_ready"
 """What a worker says that could begin."""
 BEGIN = "harness_begin"
@@ -87,10 +91,17 @@ def count(config: pytest.Config) -> int:
     return given
 
 
-def identity(config: pytest.Config) -> tuple[str, int] | None:
-    """The run's id, and when it started, if a controller has given them."""
+def identity(config: pytest.Config) -> RunIdentity | None:
+    """The run's, if a controller has given it."""
     given = getattr(config, "workerinput", {}).get(RUN)
-    return tuple(given) if given else None
+    return RunIdentity(*given) if given else None
+
+
+def run(config: pytest.Config) -> RunIdentity:
+    """The run's: the controller's, or that of a run that begins when this is first asked."""
+    if IDENTITY not in config.stash:
+        config.stash[IDENTITY] = identity(config) or run_identity.new(config.rootpath)
+    return config.stash[IDENTITY]
 
 
 def tell_ready(config: pytest.Config, builds: Sequence[str] = ()) -> None:

@@ -59,8 +59,7 @@ class Run:
     @classmethod
     def of(cls, context: Context) -> Run:
         """The run of a build; its id is the same for all builds and workers."""
-        made = uuid.uuid5(uuid.NAMESPACE_OID, context.run_id)
-        return cls(str(made), context.root, context.directory, context)
+        return cls(context.uuid, context.root, context.directory, context)
 
     def shown(self, path: Path) -> str:
         """A path as people want to read it: relative where it is inside."""

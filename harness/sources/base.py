@@ -6,12 +6,13 @@ import abc
 import dataclasses
 import functools
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from harness.errors import SourceError
 from harness.events import Notice
+from harness.given import Namespace
 from harness.model import LocalDemand
 from harness.options import Options
 from harness.pins import Pins
@@ -55,6 +56,12 @@ class Context:
     """How old an image may be that is taken for up to date, in seconds; 0: none is looked for."""
     code_digest: str = ""
     """Of the code of the build and its tests, with all that it imports from the repository."""
+    uuid: str = ""
+    """The run's own."""
+    git_sha: str = ""
+    """Of the project's last commit when the run started; empty: there is none."""
+    variables: Namespace = field(default_factory=Namespace)
+    """The build's variables."""
     known_names: tuple[str, ...] = ()
     """What patterns may mean: names of the builds collected and of their sources, and the types
     of source that exist."""
@@ -223,6 +230,9 @@ class Source(Options, abc.ABC):
     """
 
     type: ClassVar[str]
+    takes_variables: ClassVar[bool] = True
+    named_by: ClassVar[str] = ""
+    """The option that is the template of an image's name (`harness.naming`); empty: none."""
     name: str
     params: Mapping[str, Any]
     ssh_username: str
@@ -234,6 +244,18 @@ class Source(Options, abc.ABC):
     @abc.abstractmethod
     def launch(self, context: Context) -> Instance:
         """Start a machine; every resource goes into the journal before it is made."""
+
+    def settled(self, namespace: Namespace) -> Source:
+        """The source that takes part in a run, once variables have values; default: itself."""
+        del namespace
+        return self
+
+    def lacking(self) -> str:
+        """What its build needs and this installation has not; default: nothing.
+
+        The build fails once its machine is wanted, and others go on.
+        """
+        return ""
 
     def facts(self, context: Context) -> Mapping[str, Any]:
         """What decides what an image is and is no option, such as the base's checksum."""

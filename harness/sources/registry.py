@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.model import Resource
+    from harness.sources.base import Source
 
 GROUP = "harness.sources"
 
@@ -33,13 +36,26 @@ def remover(type_name: str) -> Remover:
     Raises:
         ConfigurationError: nothing installed knows the type.
     """
-    if place := {**OURS, **OTHERS}.get(type_name):
+    found: Remover = _load(type_name, {**OURS, **OTHERS})
+    return found
+
+
+def source(type_name: str) -> type[Source]:
+    """The class of a source type.
+
+    Raises:
+        ConfigurationError: nothing installed knows the type.
+    """
+    found: type[Source] = _load(type_name, OURS)
+    return found
+
+
+def _load(type_name: str, ours: Mapping[str, str]) -> Any:
+    if place := ours.get(type_name):
         module, _, name = place.partition(":")
-        found: Remover = getattr(importlib.import_module(module), name)
-        return found
+        return getattr(importlib.import_module(module), name)
     for entry in entry_points(group=GROUP, name=type_name):
-        loaded: Remover = entry.load()
-        return loaded
+        return entry.load()
     raise ConfigurationError(
         f"no source of type {type_name!r} is installed; known are {', '.join(types())}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -125,3 +126,62 @@ def test_x(web): pass
     result = project.run()
     result.stderr.fnmatch_lines(["*web.fake: ssh_password='***' is none"])
     assert PASSWORD not in result.stdout.str() + result.stderr.str()
+
+
+BESIDE = """
+import logging, warnings
+TOKEN = harness.Secret("s3cr3t-of-" + "the-web")
+
+@harness.build(FakeSource())
+def web(machine): pass
+
+@pytest.mark.filterwarnings("ignore:record_xml_attribute is an experimental feature")
+def test_speaks(web, record_testsuite_property, record_xml_attribute, caplog):
+    record_testsuite_property("token", TOKEN.reveal())
+    record_xml_attribute("token", TOKEN.reveal())
+    warnings.warn(f"warned {TOKEN.reveal()}")
+    logging.getLogger("x").warning("logged %s", TOKEN.reveal())
+    assert caplog.messages == ["logged s3cr3t-of-" + "the-web"], "what tests see is as it is"
+"""
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
+def test_warnings_logs_and_properties_of_the_suite_do_not_show_it(
+    project: Project, workers: list[str]
+) -> None:
+    project.write(BESIDE)
+    options = ["--log-file=log.txt", "-o", "log_cli=true", "-o", "junit_family=xunit1"]
+    result = project.run(*options, *workers)
+    shown = result.stdout.str() + written(project)
+    assert "UserWarning: warned ***" in shown
+    if not workers:  # whose logs and properties xdist drops
+        log = (project.path / "log.txt").read_text()
+        assert "logged ***" in log
+        assert shown.count("logged ***") == 1
+        assert '<property name="token" value="***"' in shown
+        assert re.search('<testcase [^>]*token="[*]{3}"', shown)
+        shown += log
+    assert SECRET not in shown
+
+
+def test_an_internal_error_does_not_show_it(project: Project) -> None:
+    (project.path / "conftest.py").write_text(
+        "def pytest_runtest_logstart(nodeid):\n    raise ValueError('s3cr3t-of-' + 'the-web')\n"
+    )
+    project.write(BESIDE)
+    result = project.run()
+    assert "INTERNALERROR> ValueError: ***" in result.stdout.str()
+    assert SECRET not in result.stdout.str()
+
+
+def test_secrets_of_shared_checks_and_of_conftest_are_known(project: Project) -> None:
+    project.write("@harness.build(FakeSource(), tests=['checks.py'])\ndef web(machine): pass\n")
+    secret = "import harness\nTOKEN = harness.Secret('s3cr3t-of-' + 'the-web')\n"
+    (project.path / "conftest.py").write_text(secret.replace("web", "conftest"))
+    (project.path / "checks.py").write_text(
+        secret
+        + "def test_x(host):\n    assert 'a' == TOKEN.reveal() + ' s3cr3t-of-' + 'the-conftest'\n"
+    )
+    result = project.run("--showlocals")
+    assert "- *** ***" in result.stdout.str()
+    assert SECRET not in result.stdout.str() + written(project)

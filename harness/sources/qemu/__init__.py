@@ -86,9 +86,10 @@ class Qemu(SshOptions, Source):
 
         format: of the image: ``qcow2`` (default), ``raw``, ``vmdk``, ``vdi`` or ``vhdx``.
         disk_compression: compress the image (qcow2 only). Default False.
-        image_name: the file's name without its ending; may hold ``{timestamp}``, ``{build}``,
-            ``{source}`` and the ``params``. Default ``{build}-{source}-{timestamp}``. An image
-            that is already there is never replaced.
+        image_name: the file's name without its ending; may hold ``{timestamp}``,
+            ``{isotime:%Y-%m-%d}`` (UTC, any format of strftime), ``{uuid}``, ``{git_sha}`` (all
+            of them as when the run started), ``{build}``, ``{source}`` and the ``params``. Default
+            ``{build}-{source}-{timestamp}``. An image that is already there is never replaced.
         output_directory: where images go; default ``images``. The newest image of a build is also
             at ``<output_directory>/<build>.<source>.<format>``.
 
@@ -108,6 +109,7 @@ class Qemu(SshOptions, Source):
     """
 
     type: ClassVar[str] = "qemu"
+    named_by: ClassVar[str] = "image_name"
     ranges: ClassVar[Mapping[str, Range]] = {
         **SshOptions.ranges,
         "memory": Range(64, unit="MiB"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness import cache, naming
 from harness.errors import ConfigurationError
 from harness.model import Image, Resource
+from harness.naming import NameRule
 from harness.sources.qemu import disk
 from harness.sources.qemu.launch import runner
 
@@ -22,12 +24,21 @@ if TYPE_CHECKING:
     from harness.sources.qemu.vm import VirtualMachine
 
 
+_REFUSED = re.compile(r"^\.|[/\x00-\x1f\x7f]")
+_TAKES = (
+    "no slash (output_directory says where images go), no dot in front and no control characters"
+)
+_LONGEST = 255 - len("-99.") - len("..partial")
+"""Bytes that a file's name may have, without those that are added to it, and its ending."""
+
+
 def check_targets(source: Qemu, context: Context) -> None:
     """Refuse to replace an image that is there.
 
     Raises:
         ConfigurationError: as it says, or the name is none.
     """
+    naming.check("image_name", source.image_name, context, source.params, _names(source))
     targets = _targets(source, context)
     _check_folder(source, targets[0].parent)
     for target in targets:
@@ -112,14 +123,13 @@ def publish(source: Qemu, image: Image, context: Context) -> Image:
     return replace(image, stable_path=Path(_shown(stable, context.root)))
 
 
+def _names(source: Qemu) -> NameRule:
+    return NameRule(_REFUSED, _TAKES, _LONGEST - len(source.format), in_bytes=True)
+
+
 def _targets(source: Qemu, context: Context) -> list[Path]:
     """The image's file, and one for each additional disk."""
-    name = naming.render("image_name", source.image_name, context, source.params)
-    if not name or "/" in name or name.startswith("."):
-        raise ConfigurationError(
-            f"image_name={source.image_name!r} makes the name {name!r}: a name has no slash "
-            "(output_directory says where images go), no dot in front, and is not empty"
-        )
+    name = naming.render("image_name", source.image_name, context, source.params, _names(source))
     directory = context.root / source.output_directory
     numbers = range(1, len(source.disk_additional_size) + 1)
     names = [name, *(f"{name}-{number}" for number in numbers)]

@@ -1,0 +1,121 @@
+"""From builders to sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Never
+
+from harness.errors import SourceError
+from harness.packer_template import following, provisioning, qemu
+from harness.packer_template.options import made
+from harness.sources import registry
+from harness.sources.base import Source
+from harness.variables import Nothing, Variable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from harness.given import Namespace
+    from harness.model import Resource
+    from harness.packer import Builder, Component, Template, Value
+    from harness.packer_template.plans import Plans
+    from harness.sources.base import Context
+
+    Adapt = Callable[[Component, str], tuple[Mapping[str, Value], dict[str, Any]]]
+
+ADAPTED: dict[str, Adapt] = {"qemu": qemu.adapted}
+"""Where a builder's options are not simply the source's: what is left of them, and what is known
+already."""
+
+
+def declared(template: Template) -> tuple[Variable, ...]:
+    """The template's variables as ours; their defaults may have expressions."""
+    return tuple(
+        Variable(
+            name=name,
+            default=Nothing.NOTHING if variable.default is None else variable.default,
+            type=str,
+            env="",
+            sensitive=variable.sensitive,
+            description="",
+            place=variable.value.note("").removesuffix(": "),
+        )
+        for name, variable in template.variables.items()
+    )
+
+
+@dataclass(frozen=True)
+class TemplateSource(Source):
+    """A builder's place among a build's sources, until its variables have their values.
+
+    It stays where there is no such source, or no such provisioner, and fails when its machine is
+    wanted: other builds of the template go on.
+    """
+
+    type: ClassVar[str] = "packer"
+    takes_variables: ClassVar[bool] = False
+    name: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    ssh_username: str = ""
+    variables: tuple[Variable, ...] = ()
+    lacks: str = ""
+    resolve: Callable[[Namespace], Source] | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, builder: Builder, plans: Plans, variables: tuple[Variable, ...]) -> TemplateSource:
+        lacks = " ".join(plans.lacked_by(builder))
+
+        def resolve(namespace: Namespace) -> Source:
+            plan = plans.make(builder, namespace)
+            if lacks:
+                return source
+            provisioning.check(plan)
+            following.check(plan)
+            return _source(plan.builder, builder.name, namespace.given.started)
+
+        source = cls(name=builder.name, variables=variables, lacks=lacks, resolve=resolve)
+        object.__setattr__(source, "type", builder.type)  # each has its own
+        return source
+
+    def settled(self, namespace: Namespace) -> Source:
+        assert self.resolve is not None
+        return self.resolve(namespace)
+
+    def lacking(self) -> str:
+        return self.lacks
+
+    def options(self) -> dict[str, Any]:
+        return {}
+
+    def validate(self, context: Context) -> None:
+        del context
+
+    def _fail(self, *_: object, **__: object) -> Never:
+        raise SourceError(self.lacks)
+
+    launch = connect = stop = capture = publish = _fail
+
+    @classmethod
+    def remove(cls, resource: Resource) -> bool:
+        raise SourceError(f"{resource} is of no source that there is")
+
+
+def _source(component: Component, name: str, started: int) -> Source:
+    adapt = ADAPTED.get(component.type, _unchanged)
+    options, known = adapt(component, name)
+    kind = registry.source(component.type)
+    source: Source = made(kind, component, options, name=name, **known)
+    if not (option := kind.named_by):
+        return source
+    return replace(source, **{option: _as_template(getattr(source, option), started)})  # type: ignore[type-var]  # every source is a dataclass
+
+
+def _as_template(image_name: str, started: int) -> str:
+    """A name as one of ours, which is the same in the next run if only the time differs."""
+    literal = image_name.replace("{", "{{").replace("}", "}}")
+    return literal.replace(str(started), "{timestamp}")
+
+
+def _unchanged(component: Component, name: str) -> tuple[Mapping[str, Value], dict[str, Any]]:
+    del name
+    return component.options, {}

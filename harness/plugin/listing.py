@@ -1,0 +1,78 @@
+"""A plugin that is loaded for `harness variables` alone: it shows what a collection declares."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import ConfigurationError
+from harness.plugin import variables
+from harness.units import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from harness.given import Given
+    from harness.variables import Variable
+
+_HEADER = ("NAME", "VALUE", "FROM", "DESCRIPTION")
+_QUIET = -2
+"""pytest's verbosity that shows nothing but errors."""
+_FINE = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.verbose = _QUIET
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    session.items.clear()  # which would be listed next
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    wrong = [*variables.refused(config), *_wrong(config)]
+    lines = [*_described(config)] or ["no variable is declared"]
+    writer = config.get_terminal_writer()
+    for line in (*lines, *variables.warnings(config), *wrong):
+        writer.line(line)
+    if session.exitstatus in _FINE:
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR if wrong else pytest.ExitCode.OK
+
+
+def _described(config: pytest.Config) -> Iterator[str]:
+    for module, declared in _modules(config):
+        rows = [_row(variable, variables.given(config)) for variable in declared]
+        if rows:
+            yield os.path.relpath(module.path, config.invocation_params.dir)
+            yield from (f"  {line}" for line in table([_HEADER, *rows]))
+
+
+def _modules(config: pytest.Config) -> Iterator[tuple[pytest.Module, Iterable[Variable]]]:
+    modules: dict[int, tuple[pytest.Module, Iterable[Variable]]] = {}
+    for module, declared in config.stash.get(variables.MODULES, {}).items():
+        # Shared checks come behind their build's own module, and have the same.
+        modules.setdefault(id(declared), (module, declared.all().values()))
+    yield from modules.values()
+
+
+def _row(variable: Variable, given: Given) -> tuple[str, ...]:
+    try:
+        found = given.find(variable)
+    except ConfigurationError:
+        return variable.name, "", "wrong", variable.description
+    if found is None:
+        return variable.name, "", "missing", variable.description
+    return variable.name, repr(found.value), found.origin, variable.description
+
+
+def _wrong(config: pytest.Config) -> Iterator[str]:
+    for variable in (v for _, declared in _modules(config) for v in declared):
+        try:
+            variables.given(config).find(variable)
+        except ConfigurationError as error:
+            yield str(error)

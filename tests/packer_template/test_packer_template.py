@@ -1,0 +1,239 @@
+"""Packer's templates as builds, on a source that boots nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.project import Project
+
+TEMPLATE: dict[str, Any] = {
+    "description": "A web server.",
+    "variables": {
+        "region": "north",
+        "who": None,
+        "token": "",
+        "both": "{{user `region`}}-{{user `who`}}",
+    },
+    "sensitive-variables": ["token"],
+    "builders": [
+        {"type": "fake", "name": "one", "ssh_username": "me"},
+        {"type": "fake"},
+    ],
+    "provisioners": [
+        {
+            "type": "shell",
+            "inline": ["echo {{user `both`}}", "echo {{build_name}} as {{build `User`}}"],
+            "environment_vars": ["TOKEN={{user `token`}}"],
+            "max_retries": "2",
+        },
+        {"type": "file", "source": "page", "destination": "/srv/page", "only": ["one"]},
+        {
+            "type": "shell",
+            "script": "run.sh",
+            "execute_command": "chmod +x {{ .Path }}; {{ .Vars }} {{ .Path }}",
+            "override": {"fake": {"script": "other.sh"}},
+        },
+    ],
+    "post-processors": [
+        "manifest",
+        [{"type": "shell-local", "inline": ["echo {{build_name}} >>followed"], "only": ["one"]}],
+    ],
+}
+
+BUILD = """
+web = harness.packer_template("build.json")
+
+def test_values(web, variables):
+    assert variables.who == "me"
+"""
+
+
+def write(project: Project, template: object = TEMPLATE, build: str = BUILD) -> None:
+    text = template if isinstance(template, str) else json.dumps(template, indent=1)
+    (project.path / "build.json").write_text(text)
+    for name in ("page", "run.sh", "other.sh"):
+        (project.path / name).write_text(f"echo {name}\n")
+    project.write(build)
+
+
+def without(*keys: str, **changed: object) -> dict[str, Any]:
+    return {**{k: v for k, v in TEMPLATE.items() if k not in keys}, **changed}
+
+
+def log(project: Project, build: str) -> str:
+    return (project.path / "reports" / build / "build.log").read_text()
+
+
+def test_a_template_is_a_build(project: Project) -> None:
+    write(project)
+    outcomes = project.outcomes("--var", "who=me")
+    assert set(outcomes.values()) == {"PASSED"}
+    names = set(outcomes)
+    assert names == {
+        *(f"web::{stage}[{s}]" for s in ("one", "fake") for stage in ("provision", "image")),
+        *(f"web::{step}[{s}]" for s in ("one", "fake") for step in ("manifest", "shell-local")),
+        *(f"test_values[{s}]" for s in ("one", "fake")),
+    }
+    one, fake = log(project, "web.one"), log(project, "web.fake")
+    assert "$ echo north-me\n$ echo one as me\n" in one
+    assert "$ put page /srv/page\n" in one
+    assert "PACKER_BUILD_NAME=one" in one
+    assert "$ echo north-me\n$ echo fake as root\n" in fake
+    assert "page" not in fake
+    made = json.loads((project.path / "packer-manifest.json").read_text())
+    assert {b["name"]: b["builder_type"] for b in made["builds"]} == {"one": "fake", "fake": "fake"}
+    assert (project.path / "followed").read_text() == "one\n"
+
+
+def test_a_builder_is_chosen_by_its_name(project: Project) -> None:
+    write(project)
+    outcomes = project.outcomes("--var", "who=me", "--only", "one")
+    assert {id_[-5:] for id_ in outcomes} == {"[one]"}
+    assert project.run("--var", "who=me", "--except", "web.one", "-n", "2").ret == 0
+    assert set(project.manifest()) == {"web.fake"}
+
+
+def test_variables_are_as_packers(project: Project) -> None:
+    write(project)
+    (project.path / "env.json").write_text('{"who": "me", "region": "south", "token": "s3cr3t-t"}')
+    result = project.run("--var-file", "env.json", "--var", "region=east", "--only", "one")
+    assert result.ret == 0
+    assert "$ echo east-me\n" in log(project, "web.one")
+    shown = [
+        result.stdout.str(),
+        *(p.read_text() for p in project.path.glob("reports/**/*.*") if p.is_file()),
+    ]
+    assert not any("s3cr3t-t" in text for text in shown)
+
+
+def test_a_missing_value_is_told_before_anything_is_created(project: Project) -> None:
+    write(project)
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: the variable 'who' has no value, and web.one, web.fake *"])
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (
+            without(
+                "provisioners", "post-processors", builders=[{"type": "fake", "ssh_usrname": "me"}]
+            ),
+            "web.fake: build.json:*: fake has no 'ssh_usrname': did you mean 'ssh_username'?",
+        ),
+        (
+            without("provisioners", "post-processors", builders=[{"type": "fake", "seconds": 3}]),
+            "web.fake: build.json:*: a number stands where an object should be",
+        ),
+        (
+            without(
+                "post-processors", builders=[{"type": "fake"}], provisioners=[{"type": "shell"}]
+            ),
+            "web.fake: build.json:*: *give one of inline, script, scripts; there is none",
+        ),
+        (
+            without(
+                builders=[{"type": "fake"}],
+                provisioners=[],
+                **{"post-processors": [{"type": "checksum", "checksum_types": "sha257"}]},
+            ),
+            "web.fake: build.json:*: *checksum_types has 'sha257': choose of *",
+        ),
+    ],
+)
+def test_a_wrong_option_shows_where_it_is(
+    project: Project, template: dict[str, Any], message: str
+) -> None:
+    write(project, template)
+    result = project.run("--var", "who=me")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"builders": [', "*build.json:1:15: *"),
+        ('{"builders": [], "bilders": []}', "*build.json:1:*did you mean 'builders'?*"),
+    ],
+)
+def test_a_wrong_template_is_an_error_of_collection(
+    project: Project, text: str, message: str
+) -> None:
+    write(project, text)
+    result = project.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([message])
+
+
+def test_there_is_no_template(project: Project) -> None:
+    project.write(BUILD)
+    project.run().stdout.fnmatch_lines(["*packer_template('build.json'): *No such file*"])
+
+
+LACKING: dict[str, dict[str, Any]] = {
+    "builder": {"builders": [{"type": "fake"}, {"type": "hyperv-iso"}]},
+    "provisioner": {
+        "builders": [{"type": "fake"}, {"type": "fake", "name": "hyperv-iso"}],
+        "provisioners": [{"type": "powershell", "only": ["hyperv-iso"]}],
+    },
+    "post-processor": {
+        "builders": [{"type": "fake"}, {"type": "fake", "name": "hyperv-iso"}],
+        "post-processors": [{"type": "vagrant", "only": ["hyperv-iso"]}],
+    },
+}
+
+
+@pytest.mark.parametrize("kind", LACKING)
+def test_what_there_is_not_fails_only_the_builds_that_need_it(project: Project, kind: str) -> None:
+    write(project, without("provisioners", "post-processors", **LACKING[kind]))
+    result = project.run("--var", "who=me")
+    assert result.ret == 1
+    told = f"build.json:*: there is no {kind} of the type '*' here; there are *"
+    result.stdout.fnmatch_lines([f"warning: {told}"])
+    result.stdout.fnmatch_lines(["web.hyperv-iso: boot failed", told])
+    assert project.manifest()["web.fake"]["image"]
+    assert not project.manifest()["web.hyperv-iso"]["image"]
+
+
+def test_another_builder_may_be_left_out(project: Project) -> None:
+    write(project, without("provisioners", "post-processors", **LACKING["builder"]))
+    assert project.run("--var", "who=me", "--except", "hyperv-iso").ret == 0
+
+
+def test_a_failure_names_the_provisioner_and_cleans_up(project: Project) -> None:
+    builder = {"type": "fake", "answers": {"false": [1, "", "went wrong"]}}
+    write(
+        project,
+        without(
+            "post-processors",
+            builders=[builder],
+            provisioners=[{"type": "shell", "inline": ["false"]}],
+            **{"error-cleanup-provisioner": {"type": "shell", "inline": ["echo tidy"]}},
+        ),
+    )
+    result = project.run("--var", "who=me")
+    result.stdout.fnmatch_lines(["web.fake: provision failed", "*went wrong*"])
+    result.stdout.fnmatch_lines(["build.json:*: the provisioner shell"])
+    assert "$ echo tidy\n" in log(project, "web.fake")
+
+
+def test_what_is_called_otherwise_today(project: Project) -> None:
+    write(project, without(**{"post-processors": [{"type": "manifest", "filename": "made.json"}]}))
+    result = project.run("--var", "who=me")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["warning: build.json:*'filename'*'output'*"])
+    assert (project.path / "made.json").exists()
+
+
+def test_a_changed_template_is_not_up_to_date(project: Project) -> None:
+    write(project, without("provisioners"))
+    options = ("--var", "who=me", "--skip-unchanged", "--only", "one")
+    for template in (without("provisioners"), without("provisioners", description="Another.")):
+        write(project, template)
+        assert set(project.outcomes(*options).values()) == {"PASSED"}

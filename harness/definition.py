@@ -211,7 +211,8 @@ class BuildFixture(Protocol):
 
         Args:
             function: takes ``image`` (`harness.Image`) and, by name, unparametrised session
-                fixtures. Also a post-processor of `harness.post_processors`.
+                fixtures and ``variables``, the values of the build's variables. Also a
+                post-processor of `harness.post_processors`.
 
         Raises:
             ConfigurationError: at collection, in a sentence, where it could not run.

@@ -48,8 +48,11 @@ def _validate(options: argparse.Namespace) -> int:
         return USAGE_ERROR
     valid = not found.problems
     if options.json:
-        _print_json({"valid": valid, "builds": found.names, "problems": found.problems})
+        told = {"problems": found.problems, "warnings": found.warnings}
+        _print_json({"valid": valid, "builds": found.names, **told})
         return 0 if valid else 1
+    for warning in found.warnings:
+        print(f"harness: {warning}", file=sys.stderr)  # noqa: T201 - a command's output
     for problem in found.problems:
         print(problem)  # noqa: T201 - a command's output
     if valid:

@@ -113,6 +113,7 @@ def test_pytests_options_choose(project: Project, arguments: list[str], builds: 
         "valid": True,
         "builds": builds,
         "problems": [],
+        "warnings": [],
     }
     assert [b["build"] for b in document(project, "inspect", *arguments)["builds"]] == builds
     assert not (project.path / "reports").exists()
@@ -202,6 +203,42 @@ def test_inspect_as_json(project: Project) -> None:
     ]
     assert build["after_image"] == ["publish", "checksum"]
     assert build["description"].startswith("A web server.\n")
+
+
+VARIABLES = """
+region = harness.var("region", description="where it goes")
+key = harness.var("key", default="correct horse", sensitive=True)
+
+@harness.build(FakeSource(prints=region))
+def web(machine): pass
+
+def test_one(web): pass
+"""
+
+
+def test_a_variable_without_a_value_is_a_problem_until_it_has_one(project: Project) -> None:
+    project.write(VARIABLES)
+    (problem,) = document(project, "validate")["problems"]
+    assert problem.startswith("the variable 'region' (where it goes) has no value, and web.fake")
+    assert harness(project, "validate", "--var", "region=here").ret == 0
+    (project.path / "vars.json").write_text('{"region": "here", "regoin": "there"}')
+    result = harness(project, "validate", "--var-file=vars.json")
+    assert result.ret == 0
+    assert result.outlines == ["valid: web.fake"]
+    warning = "warning: --var-file vars.json has 'regoin', which is no variable*'region'[?]"
+    result.stderr.fnmatch_lines([f"harness: {warning}"])
+    assert len(document(project, "validate", "--var-file=vars.json")["warnings"]) == 1
+
+
+def test_inspect_needs_no_values_and_shows_no_secret(project: Project) -> None:
+    project.write(VARIABLES)
+    result = harness(project, "inspect")
+    assert result.ret == 0
+    assert "  variables: key, region" in result.outlines
+    assert (
+        "correct horse"
+        not in result.stdout.str() + harness(project, "inspect", "--json").stdout.str()
+    )
 
 
 def test_inspect_shows_what_can_be_collected_beside_what_cannot(project: Project) -> None:

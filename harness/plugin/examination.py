@@ -32,12 +32,14 @@ class Examination:
 
     Attributes:
         problems: what is wrong, in the words that a run would use.
+        warnings: what a run would say of files with variables, and go on.
         names: the selected builds, those that could not be collected among them.
     """
 
     def __init__(self, look: Look | None = None) -> None:
         """``look`` is given the selected builds, while pytest knows them."""
         self.problems: list[str] = []
+        self.warnings: list[str] = []
         self.names: list[str] = []
         self._look = look
         self._where = ""
@@ -85,6 +87,7 @@ class Examination:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.names, builds = names_of_builds(session), selected_builds(session)
+        self.warnings += variables.warnings(session.config)
         try:
             variables.settle(session.config, builds)
         except pytest.UsageError as error:

@@ -196,6 +196,24 @@ def left_out(image, broken): note("never")
     assert followers(project) == {"publish": "passed", "fails": "failed", "left_out": "skipped"}
 
 
+def test_they_read_variables(project: Project) -> None:
+    project.write(
+        """
+bucket = harness.var("bucket", default="mine")
+
+@harness.build(FakeSource(), FakeSource(name="b"))
+def web(machine): pass
+
+def test_one(web): pass
+
+@web.after_image
+def publish(image, variables, tmp_path_factory): note(f"into {variables.bucket}")
+"""
+    )
+    assert project.run("--var", "bucket=theirs").ret == 0
+    assert project.diary() == ["into theirs"] * 2
+
+
 def test_a_machine_that_is_ready_is_tested_first(project: Project) -> None:
     project.write(
         """

@@ -58,6 +58,8 @@ class CollectedBuild:
         """The modules themselves."""
         self.variables = Namespace()
         """With values once the run has them, as has the source then."""
+        self.values_told = ""
+        """For messages: which of them the source's options use."""
 
     def function_item(self) -> pytest.Function:
         """A hidden item through which pytest resolves what the build function takes."""

@@ -290,7 +290,7 @@ def test_an_options_type_is_checked_when_its_value_is_known(project: Project) ->
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert (
         "web.qemu: memory='2G': write a whole number of MiB, at least 64 "
-        "(variables: size='2G', token='***')"
+        "(variables: size='2G' from --var, token='***' from --var)"
     ) in result.stderr.str()
     assert "s3cret" not in result.stderr.str()
 

@@ -51,9 +51,19 @@ def resolved(source: S, namespace: Namespace) -> S:
                 changed[option.name] = new
         return dataclasses.replace(source, **changed) if changed else source  # type: ignore[type-var]  # as above
     except ConfigurationError as error:
-        values = [f"{name}={value!r}" for name, value in _used(source, namespace).items()]
-        end = f" (variables: {', '.join(values)})" if changed else ""
+        end = told(source, namespace) if changed else ""
         raise ConfigurationError(_masked(f"{error}{end}", namespace)) from None
+
+
+def told(source: Source, namespace: Namespace) -> str:
+    """For the end of a message: which variables the options use, and where from; empty: none."""
+    names = {v.name for v in declared_in(source)} | {name for _, name in named_in(source)}
+    used = [
+        f"{name}={shown!r} from {namespace.value(name).origin}"
+        for name, shown in namespace.shown().items()
+        if name in names
+    ]
+    return f" (variables: {', '.join(used)})" if used else ""
 
 
 class _Filler:
@@ -112,11 +122,6 @@ def _revealed(value: Any) -> Any:
     if isinstance(value, list):
         return [_revealed(each) for each in value]
     return value.reveal() if isinstance(value, Secret) else value
-
-
-def _used(source: Source, namespace: Namespace) -> dict[str, Any]:
-    names = {v.name for v in declared_in(source)} | {name for _, name in named_in(source)}
-    return {name: value for name, value in namespace.shown().items() if name in names}
 
 
 def _masked(text: str, namespace: Namespace) -> str:

@@ -94,7 +94,8 @@ def test_errors_show_values_and_no_secret() -> None:
     with pytest.raises(ConfigurationError) as caught:
         resolved(source, namespace())
     assert str(caught.value) == (
-        "memory='***': write a whole number of MiB, at least 64 (variables: a='x', token='***')"
+        "memory='***': write a whole number of MiB, at least 64 "
+        "(variables: a='x' from default, token='***' from default)"
     )
 
 

@@ -62,6 +62,8 @@ class CollectedBuild:
         """The modules themselves."""
         self.variables = Namespace()
         """With values once the run has them, as has the source then."""
+        self.values_told = ""
+        """For messages: which of them the source's options use."""
 
     def values(self, taker: BuildDefinition | Follower) -> dict[str, Variables]:
         """What a function gets by the name ``variables``, if it takes that."""

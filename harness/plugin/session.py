@@ -73,6 +73,7 @@ class BuildSession:
         self.journal = Journal((scratch or journal.directory()) / name)
         self._while_open = contextlib.ExitStack()
         self._known_names = selection.known_names(config)
+        self._values_told = {b.name: b.values_told for b in builds}
         self._beside = {b.name: [*_secrets_beside(b)] for b in builds}
         self.runs = {b.name: self._run(b, attached[b.name]) for b in builds}
         self._bound = options.bound(config)
@@ -227,7 +228,8 @@ class BuildSession:
             try:
                 run.source.validate(run.context)
             except HarnessError as error:
-                problems.append(self.events.masker.text(f"{run.name}: {error}"))
+                text = f"{run.name}: {error}{self._values_told[run.name]}"
+                problems.append(self.events.masker.text(text))
         return problems
 
 

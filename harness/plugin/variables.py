@@ -16,7 +16,7 @@ from harness.errors import ConfigurationError
 from harness.given import Given, Namespace, Variables
 from harness.plugin import options, worker
 from harness.secret import MASK
-from harness.substitution import resolved
+from harness.substitution import resolved, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -163,6 +163,7 @@ def _lacking(variable: Variable, builds: Sequence[CollectedBuild]) -> str:
 def _wrong(builds: Iterable[CollectedBuild]) -> list[str]:
     problems = []
     for build in builds:
+        build.values_told = build.values_told or told(build.source, build.variables)
         try:
             build.source = resolved(build.source, build.variables).settled(build.variables)
         except ConfigurationError as error:

@@ -225,7 +225,9 @@ class Source(Options, abc.ABC):
 
     A source is a frozen dataclass with at least the fields ``name`` (empty: the type), ``params``
     (values of the author's own, for the build function and for names) and ``ssh_username``.
-    What has another type than its annotation says is refused when the source is made.
+    What has another type than its annotation says is refused when the source is made. A variable
+    (`harness.var`) may stand for any option but ``name`` until the build is selected; no method of
+    the source is called before, so other checks belong into `validate`.
     Methods raise `SourceError`, or `CancelledError` when the run is stopped.
     """
 

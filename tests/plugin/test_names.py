@@ -61,5 +61,6 @@ def test_a_name_that_is_none_stops_all_before_anything_is_created(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     message = "db.fake: image_name='{build}-{isotme}' has the field {isotme}; did you mean"
     assert message in result.stderr.str()
+    assert "(variables: name='{build}' from default)" in result.stderr.str()
     assert "has the field {git_sha}" in result.stderr.str(), "there is no git here"
     assert not (project.path / "diary.txt").exists()

@@ -59,8 +59,10 @@ def timed(
 
 
 def _environment(work: Path) -> dict[str, str]:
+    # Where contributors' tools keep Python from it: users' keeps what it has compiled.
+    ours = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
     return {
-        **os.environ,
+        **ours,
         # Packer's own look for newer versions is no part of its work.
         "CHECKPOINT_DISABLE": "1",
         "PACKER_CACHE_DIR": str(work / "cache"),

@@ -39,13 +39,20 @@ class Step(NamedTuple):
 STEPS: Mapping[str, Step] = MappingProxyType(
     {
         # One line out of whatever file has it. Written over, not replaced: owner and mode stay.
+        # What is empty then goes with all else that is removed.
         "temporary key": Step("""
+            set --
+            newline='
+            '
             while IFS=: read -r _ _ _ _ _ home _; do
-              keys=$home/.ssh/authorized_keys
-              if [ -f "$keys" ] && grep -qF '@key' "$keys"; then
-                kept=$(grep -vF '@key' "$keys" || true)
-                if [ "$kept" ]; then printf '%s\\n' "$kept" >"$keys"; else rm -f "$keys"; fi
-              fi
+              keys=$home/.ssh/authorized_keys kept= found=
+              [ -f "$keys" ] || continue
+              while IFS= read -r line || [ "$line" ]; do
+                case $line in *'@key'*) found=1 ;; *) kept=$kept$line$newline ;; esac
+              done <"$keys"
+              [ "$found" ] || continue
+              printf %s "$kept" >"$keys"
+              [ "$kept" ] || set -- "$@" "$keys"
             done </etc/passwd
         """),
         # The harness's own, of calls that were cut off; the rest of /tmp is provisioning's.
@@ -170,7 +177,7 @@ class Seal:
             *(_command(n, _aside(s.meanwhile)) for n, s in steps.items() if s.meanwhile),
             *(_command(n, s.run.replace("@key", blob)) for n, s in steps.items() if s.run),
             *(["wait"] if any(s.meanwhile for s in steps.values()) else []),
-            *([_command("remove", f"rm -rf {paths}")] if paths else []),
+            *([_command("remove", f'rm -rf {paths} "$@"')] if paths else []),
             *(_command(n, s.after) for n, s in steps.items() if s.after),
         ]
 

@@ -297,3 +297,22 @@ def test_a_broken_template_shows_where(project: Project) -> None:
     result = harness(project, "validate", "build.json")
     assert result.ret == 1
     assert result.outlines[0].startswith("build.json:2:2: a template has no 'oops'")
+
+
+def test_the_value_of_an_option_is_no_template(project: Project) -> None:
+    (project.path / "env.json").write_text('{"who": "me"}')
+    for name in ("01-web.json", "class.json", "UP.JSON", "plain"):
+        (project.path / name).write_text(
+            '{"variables": {"who": null}, "builders": [{"type": "fake"}]}'
+        )
+    given = ("--var-file", "env.json", "01-web.json", "class.json", "UP.JSON", "plain")
+    builds = ("build_01_web", "build_class", "UP", "plain")
+    assert harness(project, "validate", *given).outlines == [
+        f"valid: {', '.join(f'{name}.fake' for name in builds)}"
+    ]
+
+
+def test_a_crash_is_not_valid(project: Project) -> None:
+    (project.path / "conftest.py").write_text("def pytest_collection_finish(): 1 / 0\n")
+    project.write(BUILDS)
+    assert harness(project, "validate").ret == 2

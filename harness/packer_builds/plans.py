@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness import packer
 from harness.errors import ConfigurationError
-from harness.packer_template.options import lacking
+from harness.packer_builds.options import lacking
 from harness.secret import Secret
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Plans:
 
     def __init__(self, template: Template, path: Path) -> None:
         self.template = template
+        self.folder = path.parent
         self._path = path
         self._plans: dict[str, Plan] = {}
         self._prepared: dict[str, Prepared] = {}

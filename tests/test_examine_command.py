@@ -234,7 +234,7 @@ def test_inspect_needs_no_values_and_shows_no_secret(project: Project) -> None:
     project.write(VARIABLES)
     result = harness(project, "inspect")
     assert result.ret == 0
-    assert "  variables: key, region" in result.outlines
+    assert "  variables: key (sensitive), region (required)" in result.outlines
     assert (
         "correct horse"
         not in result.stdout.str() + harness(project, "inspect", "--json").stdout.str()
@@ -273,6 +273,7 @@ def test_a_template_by_itself(project: Project) -> None:
         "description": "A web server.",
         "variables": {"who": None},
         "builders": [{"type": "fake", "ssh_username": "{{user `who`}}"}, {"type": "hyperv-iso"}],
+        "provisioners": [{"type": "shell", "inline": ["true"]}],
     }
     (project.path / "build-web.json").write_text(json.dumps(template))
     wrong = harness(project, "validate", "build-web.json", "--var", "who=me")
@@ -289,7 +290,12 @@ def test_a_template_by_itself(project: Project) -> None:
     )
     shown = document(project, "inspect", "--json", "build-web.json", "--only", "fake")["builds"][0]
     assert (shown["build"], shown["file"]) == ("build_web.fake", "build-web.json")
-    assert (shown["variables"], shown["description"]) == (["who"], "A web server.")
+    assert shown["variables"] == [{"name": "who", "required": True}]
+    assert (shown["provisioners"], shown["description"]) == (["shell"], "A web server.")
+    text = harness(project, "inspect", "build-web.json", "--only", "fake")
+    text.stdout.fnmatch_lines(
+        ["  provisioned by: build-web.json:1", "    shell", "  variables: who (required)"]
+    )
 
 
 def test_a_broken_template_shows_where(project: Project) -> None:

@@ -94,6 +94,12 @@ def packer_template(
         origin=Origin(module, caller.f_lineno, caller.f_globals),
         directory=path.parent,
         files=(path,),
+        provisioners={
+            builder.name: tuple(
+                step.type for step in template.provisioners if step.choice.includes(builder.name)
+            )
+            for builder in template.builders
+        },
         warnings=template.warnings,
         untested=untested,
         sudo=sudo,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import threading
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,8 @@ READ_SECONDS = 60
 """For an answer; a call that changes something is not given up earlier, even by Ctrl-C."""
 SETTLING_SECONDS = 60.0
 """How long what was just made may be unknown to another part of EC2."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 20.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
+"""Seconds before a call is made again."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,11 @@ class Account:
 
     @property
     def region(self) -> str:
-        """The region of boto3's own configuration; empty: it names none."""
+        """The region of boto3's own configuration, or else of AWS_REGION, as other tools of
+        Amazon's read it; empty: nothing names one.
+        """
         try:
-            return self.session.region_name or ""
+            return self.session.region_name or os.environ.get("AWS_REGION", "")
         except Exception as error:
             raise translated(error, "the session", "no region") from error
 
@@ -196,7 +200,7 @@ class Api:
 
 def _pause(attempt: int) -> float:
     """Longer and longer, and never two at the same time."""
-    longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
     return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
 
 

@@ -80,9 +80,7 @@ def launched(
         always |= {"Encrypted": True, **({"KmsKeyId": key} if key else {})}
     own = {mapping["device_name"]: as_api(mapping, **always) for mapping in mappings}
     for device in image.get("BlockDeviceMappings", ()):
-        if device.get("Ebs"):
-            known = own.get(
-                device["DeviceName"], {"DeviceName": device["DeviceName"], "Ebs": always}
-            )
-            own[device["DeviceName"]] = known
+        name, size = device["DeviceName"], device.get("Ebs", {}).get("VolumeSize")
+        if size and name not in own:
+            own[name] = {"DeviceName": name, "Ebs": {**always, "VolumeSize": size}}
     return list(own.values())

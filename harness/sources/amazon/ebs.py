@@ -155,7 +155,7 @@ class AmazonEbs(AmazonOptions, Source):
         return connecting.console(self, _machine(instance), context)
 
     def stop(self, instance: Instance, connection: Connection, context: Context) -> None:
-        connection.close()
+        del connection  # EC2 switches it off
         stopping.stop(self, _machine(instance), context)
 
     def capture(self, instance: Instance, context: Context) -> Image:

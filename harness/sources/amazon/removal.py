@@ -1,6 +1,6 @@
 """What a build has made, gone: whether its run still lives or not.
 
-Everything is found by the token that it carries as a tag, so that it does not matter whether the
+Everything is found by the token that it carries as a name or tag, so that it does not matter whether the
 call that made it was ever answered.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 600.0
 """Seconds that a security group may be in use by an instance that is on its way out."""
-_PAUSE = 3.0
+PAUSE = 3.0
 _IN_USE = ("DependencyViolation", "InvalidGroup.InUse", "InvalidSnapshot.InUse")
 
 
@@ -71,9 +71,10 @@ def _remove(resource: Resource, api: Api) -> bool:
 
 
 def _remove_key_pair(api: Api, token: str) -> bool:
-    found = api.list("describe_key_pairs", "KeyPairs", Filters=tags.filters(token=token))
-    for pair in found:
-        api.call("delete_key_pair", KeyPairId=pair["KeyPairId"])
+    named = [{"Name": "key-name", "Values": [token]}]
+    found = api.list("describe_key_pairs", "KeyPairs", Filters=named)
+    if found:
+        api.call("delete_key_pair", KeyName=token)
     return bool(found)
 
 
@@ -129,5 +130,5 @@ def _until_free(api: Api, operation: str, **parameters: Any) -> None:
                 raise
         else:
             return
-        api.cancel.sleep(_PAUSE)
-        waited += _PAUSE
+        api.cancel.sleep(PAUSE)
+        waited += PAUSE

@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from harness.sources.base import Connection, Context
 
 
-def build(source: AmazonEbs, context: Context, *, log_in: bool = False) -> Image:
+def build(
+    source: AmazonEbs, context: Context, *, log_in: bool = False, clean_up: bool = True
+) -> Image:
     """An image; whatever happens, the rest is destroyed.
 
     Args:
         source: its source.
         context: the build's.
         log_in: whether there is a machine to log in to.
+        clean_up: False: this process is killed, as far as that can be.
     """
     instance = None
     try:
@@ -31,4 +34,5 @@ def build(source: AmazonEbs, context: Context, *, log_in: bool = False) -> Image
         source.stop(instance, connection, context)
         return source.publish(source.capture(instance, context), context)
     finally:
-        source.destroy(instance, context)
+        if clean_up:
+            source.destroy(instance, context)

@@ -6,8 +6,10 @@ deregistration protection: here it keeps them.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +53,7 @@ class Double:
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(2))
 
     def client(self, region: str = HOME) -> Any:
-        return boto3.client("ec2", region_name=region)
+        return _client(os.environ["AWS_ENDPOINT_URL"], region)
 
     def backend(self, region: str = HOME) -> Any:
         return ec2_backends[ACCOUNT][region]
@@ -95,6 +97,12 @@ class Double:
             server.stop()
 
 
+@functools.cache
+def _client(endpoint: str, region: str) -> Any:
+    """Made once: each takes as long as a test."""
+    return boto3.client("ec2", region_name=region, endpoint_url=endpoint)
+
+
 def _things(client: Any) -> dict[str, list[str]]:
     reservations = client.describe_instances()["Reservations"]
     instances = [i for each in reservations for i in each["Instances"]]
@@ -132,7 +140,7 @@ def install(double: Double, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def _with_tags(original: Callable[[Any], ActionResult], double: Double) -> Callable[[Any], Any]:
+def _with_tags(original: Callable[[Any], Any], double: Double) -> Callable[[Any], Any]:
     """A call that makes an image, and gives it and its snapshots the tags that came along."""
 
     def call(response: Any) -> Any:
@@ -144,7 +152,8 @@ def _with_tags(original: Callable[[Any], ActionResult], double: Double) -> Calla
         result = original(response)
         ami = response.ec2_backend.amis[result._result["ImageId"]]
         for each in given.get("TagSpecifications", ()):
-            thing = {"image": ami, "snapshot": ami.ebs_snapshot}[each["ResourceType"]]
+            things: dict[str, Any] = {"image": ami, "snapshot": ami.ebs_snapshot}
+            thing = things[each["ResourceType"]]
             thing.add_tags({tag["Key"]: tag["Value"] for tag in each["Tags"]})
         return result
 

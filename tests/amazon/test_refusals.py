@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.errors import ConfigurationError
 from harness.secret import Secret
-from harness.sources.amazon import account
+from harness.sources.amazon import account, preflight
 from tests.amazon import faults
 from tests.amazon.build import build
 from tests.amazon.double import COPIES, HOME
@@ -85,13 +86,15 @@ FILTER = {"filters": {"name": "debian-12-*"}, "owners": ["136693071363"]}
     ],
 )
 def test_wrong_options_are_told_without_the_api(
-    options: dict[str, Any], told: str, ebs: Make, context: Context
+    options: dict[str, Any],
+    told: str,
+    ebs: Make,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    source = ebs(**options)
-    faulty = Faults(source, context) if "access_key" not in options else None
+    monkeypatch.setattr(preflight, "Account", None)  # who asks the API fails otherwise
     with pytest.raises(ConfigurationError, match=told):
-        source.validate(context)
-    assert faulty is None or not faulty.calls
+        ebs(**options).validate(context)
 
 
 def test_the_bastions_address_must_be_known(ebs: Make, context: Context) -> None:
@@ -158,9 +161,10 @@ def test_several_images_need_most_recent(double: Double, ebs: Make, context: Con
         name="debian-12-amd64-20260201",
         owner_id=older.owner_id,
         architecture="x86_64",
+        creation_date=datetime(2099, 1, 1, tzinfo=UTC),
     )
     double.backend().amis[newer.id] = newer
-    with pytest.raises(ConfigurationError, match=f"2 images .*the newest are {newer.id}"):
+    with pytest.raises(ConfigurationError, match=rf"2 images .*the newest are {newer.id}"):
         ebs(source_ami=None, source_ami_filter=FILTER).validate(context)
     source = ebs(source_ami=None, source_ami_filter={**FILTER, "most_recent": True})
     assert source.facts(context) == {"source_ami": newer.id}
@@ -183,7 +187,7 @@ def test_refused_credentials_are_a_mistake_of_configuration(
 ) -> None:
     source = ebs()
     Faults(source, context).at("DescribeRegions", faults.answers(code, 401))
-    with pytest.raises(ConfigurationError, match=f"{code}.*request r-42.*AWS_PROFILE"):
+    with pytest.raises(ConfigurationError, match=rf"{code}.*request r-42.*AWS_PROFILE"):
         source.validate(context)
 
 

@@ -40,8 +40,10 @@ def find(source: AmazonOptions, api: Api) -> Network:
     Raises:
         ConfigurationError: something that the options name is not there, or not in that network.
     """
-    subnets = _subnets(source, api)
-    vpc = _vpc(source, api, subnets[0]["VpcId"] if subnets else "")
+    named = bool(source.vpc_id or source.vpc_filter)
+    vpc = _vpc(source, api) if named or not (source.subnet_id or source.subnet_filter) else None
+    subnets = _subnets(source, api, vpc if named else None)
+    vpc = vpc or _one(api, "vpc_id", subnets[0]["VpcId"], "describe_vpcs", "Vpcs")
     for subnet in subnets:
         if subnet["VpcId"] != vpc["VpcId"]:
             raise ConfigurationError(
@@ -52,14 +54,16 @@ def find(source: AmazonOptions, api: Api) -> Network:
     return Network(vpc["VpcId"], tuple(s["SubnetId"] for s in subnets), cidr, groups)
 
 
-def _subnets(source: AmazonOptions, api: Api) -> list[dict[str, Any]]:
+def _subnets(
+    source: AmazonOptions, api: Api, vpc: Mapping[str, Any] | None
+) -> list[dict[str, Any]]:
+    """The subnets to try; ``vpc`` is the network that the author has named."""
     if source.subnet_id:
         return [_one(api, "subnet_id", source.subnet_id, "describe_subnets", "Subnets")]
-    if not source.subnet_filter and not source.vpc_id and not source.vpc_filter:
+    if not source.subnet_filter and vpc is None:
         return []
     filters = dict(source.subnet_filter.get("filters", {}))
-    vpc_id = source.vpc_id or (_vpc(source, api, "")["VpcId"] if source.vpc_filter else "")
-    filters |= {"vpc-id": vpc_id} if vpc_id else {}
+    filters |= {"vpc-id": vpc["VpcId"]} if vpc else {}
     filters |= {"availability-zone": z} if (z := source.availability_zone) else {}
     found = api.list("describe_subnets", "Subnets", Filters=as_filters(filters))
     if not found:
@@ -71,9 +75,9 @@ def _subnets(source: AmazonOptions, api: Api) -> list[dict[str, Any]]:
     return found
 
 
-def _vpc(source: AmazonOptions, api: Api, of_subnet: str) -> Mapping[str, Any]:
-    if vpc_id := source.vpc_id or of_subnet:
-        return _one(api, "vpc_id", vpc_id, "describe_vpcs", "Vpcs")
+def _vpc(source: AmazonOptions, api: Api) -> Mapping[str, Any]:
+    if source.vpc_id:
+        return _one(api, "vpc_id", source.vpc_id, "describe_vpcs", "Vpcs")
     filters = source.vpc_filter.get("filters") or {"is-default": "true"}
     found = api.list("describe_vpcs", "Vpcs", Filters=as_filters(filters))
     if len(found) == 1:

@@ -1,7 +1,7 @@
 """What a build has made, gone: whether its run still lives or not.
 
-Everything is found by the token that it carries as a name or tag, so that it does not matter whether the
-call that made it was ever answered.
+Everything is found by the token that it carries as a name or a tag, so that it does not matter
+whether the call that made it was ever answered.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ def test_the_public_names() -> None:
         "Variables",
         "build",
         "only",
+        "packer_template",
         "post_processors",
         "provisioners",
         "sealed",

@@ -175,7 +175,7 @@ def test_no_credentials_are_one_sentence(
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(ConfigurationError, match="no credentials for Amazon: .*AWS_PROFILE"):
+    with pytest.raises(ConfigurationError, match=r"no credentials for Amazon: .*AWS_PROFILE"):
         ebs().validate(context)
     with pytest.raises(ConfigurationError, match=r"no credentials for Amazon: .*\(nobody\)"):
         ebs(profile="nobody").validate(context)

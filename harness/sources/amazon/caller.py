@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,8 @@ def _public(url: str) -> str:
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - the author's
             text: str = answer.read(100).decode(errors="replace").strip()
     except (OSError, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise SourceError(
             f"checkip_url={url!r} does not tell this computer's address: {error}; {_WAY_OUT}"
         ) from error

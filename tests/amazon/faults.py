@@ -9,6 +9,7 @@ from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 
 from harness.sources.amazon import preflight
+from tests.amazon.double import HOME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,10 @@ broken = answers("InternalError", 500)
 full = answers("InsufficientInstanceCapacity", 500)
 
 
+def _body(request: Any) -> bytes:
+    return request.body.encode() if isinstance(request.body, str) else request.body
+
+
 class Faults:
     """What goes wrong, at which calls of a build.
 
@@ -75,6 +80,8 @@ class Faults:
         left = list(faults)
 
         def before_send(request: Any, **_: Any) -> Any:
+            if b"DryRun=true" in _body(request):
+                return None  # the question whether it may be called
             self.calls[operation] = self.calls.get(operation, 0) + 1
             if not left:
                 return None
@@ -83,3 +90,13 @@ class Faults:
 
         client = self.api.account.client("ec2", region or self.api.region)
         client.meta.events.register(f"before-send.ec2.{operation}", before_send)
+
+
+def refuse_dry_run(source: AmazonEbs, context: Context) -> None:
+    """Whoever asks whether instances may be launched is told no."""
+
+    def before_send(request: Any, **_: Any) -> Any:
+        return denied(request) if b"DryRun=true" in _body(request) else None
+
+    client = preflight.region_api(source, context).account.client("ec2", source.region or HOME)
+    client.meta.events.register("before-send.ec2.RunInstances", before_send)

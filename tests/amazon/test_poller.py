@@ -13,7 +13,7 @@ from harness.sources.amazon.poller import ABSENT_SECONDS, Pace, Poller
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-QUICK = Pace(0.01, 0.01, 0)
+QUICK, SLOW = Pace(0.01, 0.01, 0), Pace(0.2, 0.2, 0)
 THROTTLED = ApiError("slow down", operation="o", code="RequestLimitExceeded", status=503)
 DENIED = ApiError("no", operation="o", code="UnauthorizedOperation", status=403)
 
@@ -112,10 +112,10 @@ def test_many_builds_ask_together() -> None:
                 everybody.set()
         return dict.fromkeys(wanted, "running" if everybody.is_set() else "pending")
 
-    def build(id: str) -> None:
-        poller.wait(id, describe, is_running, CancelToken(), timeout=60, pace=Pace(0.2, 0.2, 0))
+    def build(instance: str) -> None:
+        poller.wait(instance, describe, is_running, CancelToken(), timeout=60, pace=SLOW)
 
-    threads = [threading.Thread(target=build, args=(id,)) for id in ids]
+    threads = [threading.Thread(target=build, args=(each,)) for each in ids]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -170,6 +170,18 @@ def test_several_images_need_most_recent(double: Double, ebs: Make, context: Con
     assert source.facts(context) == {"source_ami": newer.id}
 
 
+def test_a_right_that_is_missing_is_told_before_anything_is_made(
+    ebs: Make, double: Double, context: Context
+) -> None:
+    before, source = double.inventory(), ebs()
+    faults.refuse_dry_run(source, context)
+    with pytest.raises(
+        ConfigurationError, match=r"could not be launched: ec2:RunInstances .*Unauth"
+    ):
+        source.validate(context)
+    assert double.inventory() == before
+
+
 def test_no_credentials_are_one_sentence(
     ebs: Make, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from harness.sources.amazon import caller, devices, preflight, resources, tags, user_data, waits
+from harness.sources.amazon import caller, parameters, preflight, resources, tags, waits
 from harness.sources.amazon.errors import ApiError
 from harness.sources.amazon.machine import Ec2Machine, Keys, addresses
 
@@ -29,7 +29,7 @@ def launch(source: AmazonEbs, context: Context) -> Ec2Machine:
     keys = Keys.generate(source.temporary_key())
     key_name = _import_key(source, plan.api, context, _public_key(source, context, keys))
     groups = plan.network.groups or (_make_group(source, plan, context),)
-    common = _parameters(source, plan, context, keys)
+    common = parameters.common(source, plan.image, context, keys)
     common |= {"KeyName": key_name} if key_name else {}
     instance, token = _run(source, plan, context, common, groups)
     found = waits.instance(source, plan.api, context, instance, "running")
@@ -141,10 +141,10 @@ def _run(
         token = resources.intend(resources.INSTANCE, source, plan.api, context)
         own = {
             **common,
-            **_interface(source, subnet, groups),
+            **parameters.interface(source, subnet, groups),
             "InstanceType": type_,
             "ClientToken": token,
-            "TagSpecifications": _tags(source, context, token),
+            "TagSpecifications": parameters.tagged(source, context, token),
         }
         try:
             made = plan.api.call("run_instances", settling=True, **own)
@@ -155,81 +155,3 @@ def _run(
         else:
             return made["Instances"][0]["InstanceId"], token
     raise AssertionError  # there is at least one choice
-
-
-def _parameters(source: AmazonEbs, plan: Plan, context: Context, keys: Keys) -> dict[str, Any]:
-    """What is the same wherever the instance is tried."""
-    given = {
-        "ImageId": plan.image["ImageId"],
-        "MinCount": 1,
-        "MaxCount": 1,
-        "UserData": user_data.packed(source, context, keys) or None,
-        "EbsOptimized": source.ebs_optimized or None,
-        "MetadataOptions": _metadata(source),
-        "Placement": _placement(source),
-        "InstanceInitiatedShutdownBehavior": None if source.is_spot else source.shutdown_behavior,
-        "IamInstanceProfile": {"Name": p} if (p := source.iam_instance_profile) else None,
-        "InstanceMarketOptions": _spot(source) if source.is_spot else None,
-        "BlockDeviceMappings": devices.launched(
-            plan.image,
-            source.launch_block_device_mappings,
-            encrypt=source.encrypt_boot,
-            key=source.kms_key_id,
-        ),
-    }
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _metadata(source: AmazonEbs) -> dict[str, Any]:
-    given = {
-        "".join(map(str.capitalize, name.split("_"))): value
-        for name, value in source.metadata_options.items()
-    }
-    return {"HttpEndpoint": "enabled", "HttpTokens": "required", **given}
-
-
-def _placement(source: AmazonEbs) -> dict[str, Any] | None:
-    given = {
-        "".join(map(str.capitalize, name.split("_"))): value
-        for name, value in source.placement.items()
-    }
-    given |= {"AvailabilityZone": zone} if (zone := source.availability_zone) else {}
-    return given or None
-
-
-def _spot(source: AmazonEbs) -> dict[str, Any]:
-    price = {"MaxPrice": p} if (p := source.spot_price) and p != "auto" else {}
-    return {
-        "MarketType": "spot",
-        "SpotOptions": {
-            "SpotInstanceType": "one-time",
-            "InstanceInterruptionBehavior": "terminate",
-            **price,
-        },
-    }
-
-
-def _interface(source: AmazonEbs, subnet: str, groups: Sequence[str]) -> dict[str, Any]:
-    if source.associate_public_ip_address is None and source.ssh_interface != "ipv6":
-        return {"SecurityGroupIds": list(groups), **({"SubnetId": subnet} if subnet else {})}
-    interface: dict[str, Any] = {
-        "DeviceIndex": 0,
-        "Groups": list(groups),
-        "DeleteOnTermination": True,
-    }
-    interface |= {"SubnetId": subnet} if subnet else {}
-    interface |= {"Ipv6AddressCount": 1} if source.ssh_interface == "ipv6" else {}
-    if source.associate_public_ip_address is not None:
-        interface["AssociatePublicIpAddress"] = source.associate_public_ip_address
-    return {"NetworkInterfaces": [interface]}
-
-
-def _tags(source: AmazonEbs, context: Context, token: str) -> list[dict[str, Any]]:
-    own = tags.ours(source, context, token)
-    kinds = {
-        "instance": {"Name": f"{context.build} (being built)", **source.run_tags, **own},
-        "volume": {**source.run_volume_tags, **own},
-    }
-    if source.is_spot:
-        kinds["spot-instances-request"] = {**source.spot_tags, **own}
-    return tags.specification(kinds)

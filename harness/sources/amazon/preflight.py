@@ -10,10 +10,11 @@ from harness import naming
 from harness.errors import ConfigurationError, HarnessError
 from harness.events import Notice
 from harness.given import suggestion
-from harness.sources.amazon import images, network, origin
+from harness.sources.amazon import images, network, origin, parameters
 from harness.sources.amazon.account import Account, Api
 from harness.sources.amazon.checks import AMI_NAME
 from harness.sources.amazon.errors import ApiError
+from harness.sources.amazon.machine import Keys
 from harness.sources.amazon.together import together
 
 if TYPE_CHECKING:
@@ -81,7 +82,27 @@ def _asked(source: AmazonEbs, context: Context) -> Plan:
     problems = [_told(error) for future in done.values() if (error := future.exception())]
     if problems:
         raise ConfigurationError("\n".join(dict.fromkeys(problems)))
-    return Plan(api, done["image"].result(), done["network"].result(), name)
+    found = Plan(api, done["image"].result(), done["network"].result(), name)
+    _rehearse(source, found, context)
+    return found
+
+
+def _rehearse(source: AmazonEbs, found: Plan, context: Context) -> None:
+    """Ask whether the instance could be launched: EC2 looks at rights and parameters alone."""
+    keys = Keys.generate(source.temporary_key())
+    where = parameters.interface(source, next(iter(found.network.subnets), ""), ())
+    try:
+        found.api.call(
+            "run_instances",
+            DryRun=True,
+            InstanceType=source.instance_types[0],
+            TagSpecifications=parameters.tagged(source, context, "none"),
+            **parameters.common(source, found.image, context, keys),
+            **where,
+        )
+    except ApiError as error:
+        if error.code != "DryRunOperation" and not error.is_transient:
+            raise ConfigurationError(f"the machine could not be launched: {error}") from error
 
 
 def _told(error: BaseException) -> str:

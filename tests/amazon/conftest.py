@@ -93,6 +93,7 @@ def ebs(double: Double) -> Callable[..., AmazonEbs]:
             "ami_name": "web-{timestamp}",
             "ssh_username": getpass.getuser(),
             "ssh_port": double.port,
+            "ssh_timeout": 30,
             "temporary_security_group_source_cidrs": ["127.0.0.1/32"],
             **options,
         }

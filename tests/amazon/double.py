@@ -6,6 +6,7 @@ deregistration protection: here it keeps them.
 
 from __future__ import annotations
 
+import base64
 import functools
 import itertools
 import json
@@ -20,6 +21,7 @@ from moto.ec2.models.amis import Ami, AmiBackend
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses import EC2Response
 from moto.ec2.responses.amis import AmisResponse
+from moto.ec2.responses.general import General
 
 from tests.sshd import Sshd
 
@@ -48,6 +50,8 @@ class Double:
     machines: dict[str, Sshd] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """Calls that moto would forget the parameters of: name, parameters."""
+    consoles: dict[str, str] = field(default_factory=dict)
+    """What instances have printed, by their ids."""
     boots: bool = True
     """Whether instances have an SSH server."""
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(2))
@@ -79,15 +83,22 @@ class Double:
         return f"127.77.0.{next(self._numbers)}"
 
     def boot(self, instance: Any) -> None:
-        """What cloud-init would do, and then the machine's SSH server."""
-        config = json.loads(instance.user_data.decode().partition("\n")[2])
+        """What cloud-init would do, or EC2's key pair; and then the machine's SSH server."""
         folder = self.folder / instance.id
         folder.mkdir()
         server = Sshd.make(folder)
-        (folder / "host_key").write_text(config["ssh_keys"]["ed25519_private"])
-        (folder / "host_key").chmod(0o600)
-        (folder / "host_key.pub").write_text(config["ssh_keys"]["ed25519_public"])
-        (folder / "authorized_keys").write_text(config["users"][-1]["ssh_authorized_keys"][0])
+        if instance.user_data:
+            config = json.loads(instance.user_data.decode().partition("\n")[2])
+            (folder / "host_key").write_text(config["ssh_keys"]["ed25519_private"])
+            (folder / "host_key").chmod(0o600)
+            public = config["users"][-1]["ssh_authorized_keys"][0]
+        else:  # an image without cloud-init
+            public = self.backend().key_pairs[instance.key_name].material.decode()
+            host_key = (folder / "host_key.pub").read_text()
+            self.consoles[instance.id] = (
+                f"-----BEGIN SSH HOST KEY KEYS-----\n{host_key}-----END SSH HOST KEY KEYS-----\n"
+            )
+        (folder / "authorized_keys").write_text(public)
         server.address, server.port = instance.public_ip, self.port
         server.start()
         self.machines[instance.id] = server
@@ -134,6 +145,7 @@ def install(double: Double, monkeypatch: pytest.MonkeyPatch) -> None:
         original = getattr(EC2Response, name, None)
         monkeypatch.setattr(EC2Response, name, _noted(name, original, double), raising=False)
     monkeypatch.setattr(AmiBackend, "create_image", _create_image)
+    monkeypatch.setattr(General, "get_console_output", _console(double))
     monkeypatch.setattr(InstanceBackend, "run_instances", _running(double))
     monkeypatch.setattr(
         "moto.ec2.models.elastic_network_interfaces.random_public_ip", double.address
@@ -169,6 +181,14 @@ def _noted(name: str, original: Any, double: Double) -> Callable[[Any], Any]:
         return original(response)
 
     return call
+
+
+def _console(double: Double) -> Callable[[Any], Any]:
+    def get_console_output(response: Any) -> Any:
+        text = double.consoles.get(response._get_param("InstanceId"), "")
+        return ActionResult({"Output": base64.b64encode(text.encode()).decode()})
+
+    return get_console_output
 
 
 def _create_image(

@@ -67,11 +67,13 @@ class Faults:
 
     Attributes:
         calls: how often each operation was called.
+        bodies: what was last sent to it.
     """
 
     def __init__(self, source: AmazonEbs, context: Context) -> None:
         self.api = preflight.region_api(source, context)
         self.calls: dict[str, int] = {}
+        self.bodies: dict[str, str] = {}
 
     def at(
         self, operation: str, *faults: Fault | None, region: str = "", always: bool = False
@@ -82,6 +84,7 @@ class Faults:
         def before_send(request: Any, **_: Any) -> Any:
             if b"DryRun=true" in _body(request):
                 return None  # the question whether it may be called
+            self.bodies[operation] = _body(request).decode()
             self.calls[operation] = self.calls.get(operation, 0) + 1
             if not left:
                 return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ import pytest
 from harness.errors import ConfigurationError, SourceError
 from harness.events import Notice
 from harness.sources.amazon import tags
+from tests.amazon import faults
 from tests.amazon.build import build
 from tests.amazon.double import ACCOUNT, COPIES, HOME
+from tests.amazon.faults import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +70,8 @@ def test_all_that_is_launched_says_whose_it_is_and_until_when(
         found = tags.of(thing)
         assert found["team"] == "web"
         assert found[tags.PROJECT] == context.root.name
-        assert found[tags.EXPIRES] == "1970-01-01T00:01:00Z"
+        expires = datetime.fromisoformat(found[tags.EXPIRES]) - datetime.now(UTC)
+        assert 0 < expires.total_seconds() <= 60
     volumes = client.describe_volumes(
         Filters=[{"Name": "attachment.instance-id", "Values": [instance["InstanceId"]]}]
     )["Volumes"]
@@ -194,14 +198,64 @@ def test_older_images_go_but_none_that_is_used(
     assert f"retired in {HOME}: {made[0]}" in told
 
 
+def test_a_spot_instance_is_asked_for_and_never_stopped(
+    double: Double, ebs: Make, context: Context
+) -> None:
+    double.boots = False
+    source = ebs(spot_price="0.02", spot_tags={"team": "web"})
+    faulty = Faults(source, context)
+    for operation in ("RunInstances", "StopInstances"):
+        faulty.at(operation)
+    build(source, context)
+    assert faulty.calls == {"RunInstances": 1}
+    asked = faulty.bodies["RunInstances"]
+    assert "MarketType=spot" in asked
+    assert "MaxPrice=0.02" in asked
+    assert "ResourceType=spot-instances-request" in asked
+    assert "InstanceInitiatedShutdownBehavior" not in asked
+
+
+def test_an_image_of_the_same_inputs_is_found_unless_it_is_too_old(
+    double: Double, ebs: Make, context: Context
+) -> None:
+    double.boots = False
+    context.notes["input_hash"] = "abc"
+    made = build(ebs(), context)
+    _again(context)
+    young = replace(context, image_age=3600)
+    source = ebs(ami_name="another")
+    found = source.find_image("abc", None, young)
+    assert found is not None
+    assert (found.id, found.properties["amis"]) == (made.id, {HOME: made.id})
+    assert source.find_image("other inputs", None, young) is None
+    assert source.find_image("abc", None, replace(context, image_age=-1)) is None
+
+
+def test_where_there_is_no_cloud_init_the_console_tells_the_host_key(
+    double: Double, ebs: Make, context: Context
+) -> None:
+    source = ebs(plant_host_key=False)
+    build(source, context, log_in=True)
+    (console,) = double.consoles.values()
+    assert "BEGIN SSH HOST KEY KEYS" in console
+
+
+def test_the_console_is_shown(double: Double, ebs: Make, context: Context) -> None:
+    double.boots = False
+    source = ebs()
+    machine = source.launch(context)
+    assert source.console(machine, context) == b""
+    double.consoles[machine.id] = "Kernel panic - not syncing: no root\n"
+    assert source.console(machine, context) == b"Kernel panic - not syncing: no root\n"
+    source.destroy(machine, context)
+
+
 def _again(context: Context) -> None:
     """As if another run followed."""
     context.notes.clear()
 
 
 def _fail_at(operation: str, source: AmazonEbs, context: Context) -> Any:
-    from tests.amazon import faults
-
-    made = faults.Faults(source, context)
+    made = Faults(source, context)
     made.at(operation, faults.denied)
     return made

@@ -24,6 +24,7 @@ def launch(source: AmazonEbs, context: Context) -> Ec2Machine:
     Raises:
         SourceError: it cannot be made, or does not run in time.
     """
+    tags.begin(context)
     waits.remaining(source, context)
     plan = preflight.plan(source, context)
     keys = Keys.generate(source.temporary_key())
@@ -113,7 +114,7 @@ def _create_group(source: AmazonEbs, plan: Plan, context: Context, token: str) -
         made = plan.api.call(
             "create_security_group",
             GroupName=token,
-            Description=f"{context.build}, run {context.run_id}",
+            Description=f"temporary, of run {context.run_id}",
             VpcId=plan.network.vpc_id,
             TagSpecifications=tags.specification({"security-group": own}),
         )

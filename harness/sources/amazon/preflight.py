@@ -75,6 +75,7 @@ def _asked(source: AmazonEbs, context: Context) -> Plan:
     api = region_api(source, context)
     _refuse_regions(source, api)
     name = naming.render("ami_name", source.ami_name, context, source.params, AMI_NAME)
+    _claim(source, api, name, context)
     image: Callable[[], Any] = functools.partial(origin.find, source, api)
     where: Callable[[], Any] = functools.partial(network.find, source, api)
     work = {"image": image, "network": where, **_checks(source, api, name, context)}
@@ -101,8 +102,21 @@ def _rehearse(source: AmazonEbs, found: Plan, context: Context) -> None:
             **where,
         )
     except ApiError as error:
-        if error.code != "DryRunOperation" and not error.is_transient:
+        passes = error.is_transient or error.is_lack_of_capacity  # the launch itself will tell
+        if error.code != "DryRunOperation" and not passes:
             raise ConfigurationError(f"the machine could not be launched: {error}") from error
+
+
+def _claim(source: AmazonEbs, api: Api, name: str, context: Context) -> None:
+    """Refuse a name that another build of this run will give its image."""
+    for region in (api.region, *source.ami_regions):
+        key = ("amazon name", source.access, region, name)
+        first = context.shared.get(key, lambda: context.build)
+        if first != context.build:
+            raise ConfigurationError(
+                f"ami_name={source.ami_name!r}: the build {first} makes {name!r} in {region} too; "
+                "put {build} or {source} into the name"
+            )
 
 
 def _told(error: BaseException) -> str:

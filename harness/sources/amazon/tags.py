@@ -20,13 +20,19 @@ TOKEN = "image-harness:token"  # noqa: S105 - no password
 """By which one thing is found again whose id was never learned."""
 INPUTS = "image-harness:inputs"
 PREFIX = "image-harness:"
+_BEGAN = "amazon began"
 MOST = 50
 """Tags that a thing may have."""
 
 
+def begin(context: Context) -> None:
+    """The build's time starts now: it may have waited for others."""
+    context.notes[_BEGAN] = time.time()
+
+
 def ours(source: AmazonOptions, context: Context, token: str) -> dict[str, str]:
     """The tags of something that a run makes."""
-    end = time.gmtime(context.started + source.build_timeout)
+    end = time.gmtime(context.notes.get(_BEGAN, time.time()) + source.build_timeout)
     return {
         PROJECT: context.root.name,
         RUN: context.run_id,

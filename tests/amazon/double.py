@@ -93,7 +93,7 @@ class Double:
             (folder / "host_key").chmod(0o600)
             public = config["users"][-1]["ssh_authorized_keys"][0]
         else:  # an image without cloud-init
-            public = self.backend().key_pairs[instance.key_name].material.decode()
+            public = self.backend().key_pairs[instance.key_name].material_public.decode()
             host_key = (folder / "host_key.pub").read_text()
             self.consoles[instance.id] = (
                 f"-----BEGIN SSH HOST KEY KEYS-----\n{host_key}-----END SSH HOST KEY KEYS-----\n"

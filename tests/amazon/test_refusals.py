@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +150,14 @@ def test_all_that_is_wrong_is_told_at_once(double: Double, ebs: Make, context: C
     assert len(lines) == 5
     for region in (HOME, *COPIES):
         assert any(f"in {region} has that name" in line for line in lines)
+
+
+def test_two_builds_cannot_give_their_images_one_name(ebs: Make, context: Context) -> None:
+    other = replace(context, build="web.other")
+    ebs(ami_name="web", ami_regions=COPIES[:1]).validate(context)
+    with pytest.raises(ConfigurationError, match=f"the build web.qemu makes 'web' in {HOME} too"):
+        ebs(ami_name="web").validate(other)
+    ebs(ami_name="web-{source}").validate(other)
 
 
 def test_several_images_need_most_recent(double: Double, ebs: Make, context: Context) -> None:

@@ -177,6 +177,20 @@ def test_a_predecessor_stays_when_the_new_image_fails(
     assert gained(double, before) == {}
 
 
+def test_the_new_image_stays_where_it_cannot_take_the_name_of_one_that_is_gone(
+    double: Double, ebs: Make, context: Context
+) -> None:
+    double.boots = False
+    build(ebs(ami_name="web"), context)
+    _again(context)
+    source = ebs(ami_name="web", force_deregister=True)
+    _fail_at("RegisterImage", source, context)
+    with pytest.raises(SourceError, match=r"RegisterImage.*\n.*so the new one stays, as ami-"):
+        build(source, context)
+    assert list(double.own_images()) == ["web run"]
+    assert not context.journal.outstanding()
+
+
 def test_older_images_go_but_none_that_is_used(
     double: Double, ebs: Make, context: Context, events: list[Event]
 ) -> None:

@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.cancel import CancelToken
 from harness.errors import ConfigurationError, ToolMissingError
 from harness.secret import Secret, reveal
 from harness.sources.amazon.errors import ApiError, translated
@@ -16,8 +17,6 @@ from harness.sources.amazon.poller import Poller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from harness.cancel import CancelToken
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
@@ -137,6 +136,10 @@ class Api:
 
     def elsewhere(self, region: str) -> Api:
         return replace(self, region=region)
+
+    def unstoppable(self) -> Api:
+        """One for what must come to its end even if the run is being stopped."""
+        return replace(self, cancel=CancelToken())
 
     def patient_no_more(self) -> Api:
         """One that makes each call once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +52,9 @@ def publish(source: AmazonEbs, image: Image, context: Context) -> Image:
     _for_each(made, functools.partial(sharing.share, source))
     named = {region: _take_name(source, context, each, name) for region, each in made.items()}
     _for_each(named, functools.partial(sharing.finish, source))
-    for each in named.values():
-        _let_go(source, context, each)
+    for region, each in made.items():
+        if named[region] is each:
+            _let_go(source, context, each)
     retention.retire(source, context, list(named.values()))
     return described(source, context, {"source_ami": image.properties["source_ami"]}, named)
 
@@ -103,13 +105,15 @@ def _copy(source: AmazonEbs, context: Context, first: Made, region: str, name: s
 def _take_name(source: AmazonEbs, context: Context, made: Made, name: str) -> Made:
     """The image under its name, if another one has kept it from that.
 
-    A name cannot be changed, but snapshots can be registered anew, which takes no time.
+    A name cannot be changed, but snapshots can be registered anew, which takes no time. From the
+    moment at which the image before it is retired the new one stays, whatever happens then.
     """
     if made.name == name:
         return made
-    for old in images.named(made.api, name):
+    made = replace(made, api=made.api.unstoppable())
+    retired = images.named(made.api, name)
+    for old in retired:
         images.deregister(made.api, old["ImageId"])
-        context.notes.setdefault("amazon retired", []).append((made.api, old))
     try:
         new = _register(source, context, made, name)
     except BaseException as error:
@@ -122,9 +126,9 @@ def _take_name(source: AmazonEbs, context: Context, made: Made, name: str) -> Ma
         raise
     images.deregister(made.api, made.id)
     resources.gone(resources.IMAGE, source, made.api, context, made.token)
-    for api, old in context.notes.pop("amazon retired", []):
-        if source.force_delete_snapshot:
-            retention.delete_snapshots(api, old, context)
+    _let_go(source, context, new)
+    for old in retired if source.force_delete_snapshot else ():
+        retention.delete_snapshots(made.api, old, context)
     return new
 
 

@@ -56,8 +56,7 @@ def remove(resource: Resource) -> bool:
 
 def _api(source: AmazonEbs, context: Context, place: Place) -> Api:
     """The build's own way, which may have keys that no journal has; stopping does not stop it."""
-    api = preflight.region_api(source, context)
-    return type(api)(api.account, place.region, CancelToken(), api.max_retries)
+    return preflight.region_api(source, context).unstoppable().elsewhere(place.region)
 
 
 def _remove(resource: Resource, api: Api) -> bool:

@@ -149,6 +149,7 @@ def test_a_predecessor_goes_once_the_new_image_is_there(
     source = ebs(
         ami_name="web", ami_regions=COPIES[:1], force_deregister=True, force_delete_snapshot=True
     )
+    Faults(source, context).at("RegisterImage", faults.loses_reply)
     before = double.inventory()
     second = build(source, context)
     for region in (HOME, COPIES[0]):

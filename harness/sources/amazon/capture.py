@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.model import Image
 from harness.sources.amazon import devices, images, preflight, resources, waits
-from harness.sources.amazon.errors import ApiError
 from harness.sources.amazon.images import Made
 
 if TYPE_CHECKING:
@@ -77,24 +76,13 @@ def _has_begun(image: Mapping[str, Any]) -> bool:
 
 def _create(source: AmazonEbs, plan: Plan, context: Context, instance: str, called: Called) -> str:
     mappings = [devices.as_api(mapping) for mapping in source.ami_block_device_mappings]
-    try:
-        made = plan.api.call(
-            "create_image",
-            InstanceId=instance,
-            Name=called.name,
-            Description=source.ami_description or None,
-            BlockDeviceMappings=mappings or None,
-            TagSpecifications=images.specification(source, context, called.token),
-        )
-    except ApiError as error:
-        # There is no client token for this call: a lost answer shows in the name, and our tag.
-        ours = (
-            images.tagged(plan.api, called.token)
-            if error.code == "InvalidAMIName.Duplicate"
-            else []
-        )
-        if not ours:
-            raise
-        made = ours[0]
-    found: str = made["ImageId"]
-    return found
+    return images.create(
+        plan.api,
+        "create_image",
+        called.token,
+        InstanceId=instance,
+        Name=called.name,
+        Description=source.ami_description or None,
+        BlockDeviceMappings=mappings or None,
+        TagSpecifications=images.specification(source, context, called.token),
+    )

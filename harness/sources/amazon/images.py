@@ -80,6 +80,22 @@ def tagged(api: Api, token: str) -> list[dict[str, Any]]:
     return api.list("describe_images", "Images", Owners=["self"], Filters=filters)
 
 
+def create(api: Api, operation: str, token: str, **parameters: Any) -> str:
+    """The id of an image that is made by a call that takes no client token.
+
+    That an answer was lost shows in the name, which is taken then, by an image with our tag.
+    """
+    try:
+        made = api.call(operation, **parameters)
+    except ApiError as error:
+        ours = tagged(api, token) if error.code == "InvalidAMIName.Duplicate" else []
+        if not ours:
+            raise
+        made = ours[0]
+    id: str = made["ImageId"]  # noqa: A001 - the API's word
+    return id
+
+
 def name_for(source: AmazonEbs, api: Api, context: Context, name: str) -> str:
     """What a new image is called at first: its name, unless another one still has it."""
     if source.force_deregister and named(api, name):

@@ -136,15 +136,17 @@ def _register(source: AmazonEbs, context: Context, made: Made, name: str) -> Mad
     api = made.api
     token = resources.intend(resources.IMAGE, source, api, context)
     same = {key: made.image[key] for key in _REGISTERED if made.image.get(key)}
-    made_anew = api.call(
+    made_anew = images.create(
+        api,
         "register_image",
+        token,
         Name=name,
         Description=source.ami_description or None,
         BlockDeviceMappings=[_device(d) for d in made.image.get("BlockDeviceMappings", ())],
         TagSpecifications=images.specification(source, context, token)[:1],
         **same,
     )
-    found = waits.image(source, api, context, made_anew["ImageId"], waits.is_available)
+    found = waits.image(source, api, context, made_anew, waits.is_available)
     new = Made(api, token, name, found)
     sharing.share(source, new)
     return new

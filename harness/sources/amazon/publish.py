@@ -37,10 +37,11 @@ _REGISTERED = (
 def publish(source: AmazonEbs, image: Image, context: Context) -> Image:
     """Copy the image, let others use it, give it its name, and retire those before it.
 
-    Until all of that is done the image and its copies are the run's, and go if any of it fails.
+    Until all of that is done the image and its copies are the run's, and go if any of it fails;
+    protection against removal comes last, and an image that cannot be protected stays.
 
     Raises:
-        SourceError: something could not be done; nothing is left of the image.
+        SourceError: something could not be done.
     """
     candidate: Made = context.notes[CANDIDATE]
     name = preflight.plan(source, context).name
@@ -51,10 +52,11 @@ def publish(source: AmazonEbs, image: Image, context: Context) -> Image:
     made = {candidate.api.region: candidate, **all_results(copies)}
     _for_each(made, functools.partial(sharing.share, source))
     named = {region: _take_name(source, context, each, name) for region, each in made.items()}
-    _for_each(named, functools.partial(sharing.finish, source))
+    _for_each(named, functools.partial(sharing.deprecate, source))
     for region, each in made.items():
         if named[region] is each:
             _let_go(source, context, each)
+    _for_each(named, functools.partial(sharing.protect, source))
     retention.retire(source, context, list(named.values()))
     return described(source, context, {"source_ami": image.properties["source_ami"]}, named)
 

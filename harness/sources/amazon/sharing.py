@@ -27,11 +27,15 @@ def share(source: AmazonEbs, made: Made) -> None:
         made.api.call("modify_image_attribute", ImageId=made.id, LaunchPermission={"Add": allowed})
 
 
-def finish(source: AmazonEbs, made: Made) -> None:
-    """When it is deprecated, and that it cannot be removed by mistake."""
+def deprecate(source: AmazonEbs, made: Made) -> None:
+    """Say when it is to be used no more."""
     if source.deprecate_at:
         when = datetime.fromisoformat(source.deprecate_at)
         made.api.call("enable_image_deprecation", ImageId=made.id, DeprecateAt=when)
+
+
+def protect(source: AmazonEbs, made: Made) -> None:
+    """Let nobody remove it by mistake; the run could not either, so this comes last."""
     if source.deregistration_protection.get("enabled"):
         made.api.call(
             "enable_image_deregistration_protection",

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from harness.packer_builds import packer_template as packer_template
     from harness.seal import Seal as Seal
     from harness.secret import Secret as Secret
+    from harness.sources.amazon.ebs import AmazonEbs as AmazonEbs
     from harness.sources.base import Source as Source
     from harness.sources.qemu import Qemu as Qemu
     from harness.variables import var as var
 
 _PUBLIC = {
+    "AmazonEbs": "harness.sources.amazon.ebs",
     "CommandError": "harness.errors",
     "CommandResult": "harness.model",
     "CommandTimeoutError": "harness.errors",

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 _URL_SAFE = ("", "/", "!'()*", "/:?#[]@!$&'()*+,;=")
 """What one or the other leaves as it is when it quotes for URLs."""
+_HTML_QUOTES = (
+    *[('"', "'"), ("&quot;", "'"), ("&quot;", "&#x27;"), ("&quot;", "&#39;"), ("&quot;", "&#039;")],
+    *[("&quot;", "&apos;"), ("&#34;", "&#39;"), ("&#34;", "&#x27;"), ("&#x22;", "&#x27;")],
+)
+"""How one or the other writes both of them."""
 
 
 def raw(text: str) -> bytes:
@@ -27,12 +32,14 @@ def raw(text: str) -> bytes:
 
 def spelled(text: str) -> set[bytes]:
     """As it is, and as shells, JSON, Python, URLs and HTML write it."""
-    # What is in a literal may be in another: a request in a request, an error in an error.
-    in_html = (html.escape(text), html.escape(text, quote=False))
-    quoted = {text, *_in_shell(text), *_in_literals(text), *in_html}
+    # What is in a literal may be in another: a request in a request, an error in an error; and
+    # a request is an argument of a command.
+    literals = {*_in_literals(text)}
+    quoted = {text, *_in_shell(text), *literals, *_in_html(text)}
     forms = {
         *quoted,
         *(form for each in quoted for form in _in_literals(each)),
+        *(form for each in literals for form in _in_shell(each)),
         *_in_urls(text),
     }
     return {raw(form) for form in forms}
@@ -57,17 +64,37 @@ def _in_shell(text: str) -> Iterator[str]:
     yield shlex.quote(f" {once}")[2:-1]  # a command in a command
     yield text.replace("'", "'\\''")  # as dash, bash and zsh trace
     yield re.sub(r'(["$`\\])', r"\\\1", text)
-    yield re.sub(r"([^\w@%+=:,./-])", r"\\\1", text, flags=re.ASCII)  # printf %q
+    # printf %q, as the shell and its locale have it
+    yield re.sub(r"([^\w@%+=:,./-])", r"\\\1", text, flags=re.ASCII)
+    yield re.sub(r"([^\w@%+=:,./-])", r"\\\1", text)
+    yield re.sub(r"([^\w@%+=:./~-])", r"\\\1", text)
+    yield re.sub(r"[^\0-\x7f]", _octal, repr(f'"{text}')[2:-1])
 
 
 def _in_literals(text: str) -> Iterator[str]:
-    for literal in (json.dumps(text), json.dumps(text, ensure_ascii=False)):
-        yield literal[1:-1]
-        yield literal[1:-1].replace("/", "\\/")
+    for literal in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        yield literal.replace("/", "\\/")
+        # Go's, and others', may stand in HTML.
+        for each in (literal, re.sub("[&<>\u2028\u2029]", _utf16, literal)):
+            yield each
+            yield re.sub(r"\\u[0-9a-f]{4}", lambda m: rf"\u{m[0][2:].upper()}", each)
     # Which quotes Python escapes depends on what else is in the string.
-    for literal in (repr(f'"{text}')[2:-1], repr(b'"' + raw(text))[3:-1]):
-        yield literal
-        yield literal.replace("\\'", "'")
+    for literal in (repr(f'"{text}'), ascii(f'"{text}'), repr(b'"' + raw(text))[1:]):
+        yield literal[2:-1]
+        yield literal[2:-1].replace("\\'", "'")
+
+
+def _in_html(text: str) -> Iterator[str]:
+    for double, single in _HTML_QUOTES:
+        yield html.escape(text, quote=False).replace('"', double).replace("'", single)
+
+
+def _utf16(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+def _octal(match: re.Match[str]) -> str:
+    return "".join(f"\\{byte:03o}" for byte in raw(match[0]))
 
 
 def _in_urls(text: str) -> Iterator[str]:

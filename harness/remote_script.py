@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from harness import remote_shell
 from harness.errors import CommandError, DisconnectedError, HarnessError
 
 if TYPE_CHECKING:
@@ -17,9 +18,39 @@ if TYPE_CHECKING:
 QUERY_TIMEOUT = 30.0
 
 
+# What was in a file of a disk, the image may still have when the file is gone: a script, which
+# sets variables, lies in memory where it can. It is read and not executed: `noexec` does no harm.
+# The names of variables are ours, for the script gets those that are exported.
+_RUNNER = """
+for harness_at in @directories; do
+  [ -d "$harness_at" ] && [ -w "$harness_at" ] && [ -x "$harness_at" ] && break
+done
+harness_at=$harness_at/@name
+(umask 077; cat >"$harness_at") && /bin/sh -e "$harness_at" </dev/null
+harness_status=$?
+[ $harness_status != 0 ] || rm -f "$harness_at"
+exit $harness_status
+"""
+
+
 def temporary() -> str:
-    """A path on a machine for a file of ours."""
-    return f"/tmp/harness-{secrets.token_hex(8)}"  # noqa: S108 - unguessable, and made 0600
+    """A name on a machine for a file of ours; nobody can guess it."""
+    return f"harness-{secrets.token_hex(8)}"
+
+
+def temporary_path() -> str:
+    """A path on a machine for a file of ours that may be large, and has no secret."""
+    return f"/tmp/{temporary()}"  # noqa: S108 - its name is nobody's guess
+
+
+def _runner(name: str) -> str:
+    text = _RUNNER.replace("@directories", remote_shell.DIRECTORIES)
+    return text.replace("@name", name)
+
+
+def _places(name: str) -> tuple[str, ...]:
+    """Words of a shell: wherever the runner may have put it."""
+    return tuple(f"{at}/{name}" for at in remote_shell.DIRECTORIES.split())
 
 
 class Leftovers:
@@ -51,7 +82,7 @@ class RemoteScript:
         self._commands = commands
         self._script = script
         self._leftovers = leftovers
-        self._path = temporary()
+        self._name = temporary()
         self._there = True
 
     def run(
@@ -62,14 +93,9 @@ class RemoteScript:
         on_output: Callable[[str, bytes], None],
     ) -> CommandResult:
         # The script travels on standard input: no limit on its length, nothing in the process list.
-        path = self._path
-        runner = (
-            f"(umask 077; cat >{path}) && /bin/sh -e {path} </dev/null; "
-            f"status=$?; [ $status != 0 ] || rm -f {path}; exit $status"
-        )
         result = self._commands.run(
             self._script.title,
-            text=runner,
+            text=_runner(self._name),
             stdin=self._script.text.encode(),
             timeout=timeout,
             on_output=on_output,
@@ -81,8 +107,9 @@ class RemoteScript:
 
     def close(self) -> None:
         if self._there:
-            self._leftovers.remove(self._commands, self._path, f"{self._path}.step")
+            paths = [*_places(self._name), *_places(f"{self._name}.step")]
+            self._leftovers.remove(self._commands, *paths)
 
     def _failed_step(self) -> str:
-        command = f"cat {self._path}.step 2>/dev/null"
+        command = f"cat {' '.join(_places(f'{self._name}.step'))} 2>/dev/null"
         return self._script.step(self._commands.run(command, timeout=QUERY_TIMEOUT).stdout)

@@ -29,6 +29,8 @@ DIRECTORIES = '/dev/shm /run "${XDG_RUNTIME_DIR:-/tmp}" /tmp /var/tmp "$HOME"'  
 """Where files of ours may go, for a shell's ``for``: what a reboot empties comes first."""
 ON_DISK = '/var/tmp /tmp "$HOME"'  # noqa: S108 - mktemp
 """Where large ones may."""
+BULK = 16 * 1024 * 1024
+"""Bytes above which a file is a large one."""
 
 # The login shell parses this line, and it may be csh or fish: one line, no backslash, no quote.
 # IFS ends in the newline that could not be written here. Both streams say the token, so that

@@ -60,7 +60,7 @@ class ShellCall:
         if self.script is None:
             return script.of_commands(self.commands, self.env, self.cwd)
         content = script.content(self.script)
-        remote = remote_script.temporary()
+        remote = remote_script.temporary_path()
         undo.callback(leftovers.remove, machine, remote)
         transfer.put(machine, str(self.script), remote, base=self.script, timeout=self.timeout)
         return script.of_file(content, f"script {self.script}", remote, self.env, self.cwd)

@@ -164,7 +164,8 @@ def put_content(
         raise TransferError(f"write {remote}: content needs a file's name, not a folder's")
     what = f"write {len(content)} bytes to {remote}"
     script = _file_script(remote, "", len(content), int(time.time()), mode)
-    _require(connection.run(what, text=script, stdin=[content], timeout=timeout), what)
+    stdin = content or [content]  # even of nothing: the script reads what it is given
+    _require(connection.run(what, text=script, stdin=stdin, timeout=timeout), what)
 
 
 def get(

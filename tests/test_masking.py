@@ -6,6 +6,8 @@ import base64
 import html
 import itertools
 import json
+import os
+import re
 import shlex
 import subprocess
 import urllib.parse
@@ -22,7 +24,7 @@ from harness.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-SECRET = 'it\'s a "s3cr3t" & ünsafe/$x\\y\tz'
+SECRET = 'it\'s a "s3cr3t" & <ünsafe>/$x\\y\tz'
 KEY = "-----BEGIN KEY-----\nAAAAB3NzaC1yc2E+/x\nshort\nlast line here\n-----END KEY-----\n"
 
 
@@ -38,6 +40,15 @@ def in_base64(text: str, around: str = "ab") -> str:
     return base64.encodebytes(f"{around}{text}{around}".encode()).decode()
 
 
+def go_json(literal: str) -> str:
+    """As it may stand in HTML."""
+    return re.sub("[&<>]", lambda m: f"\\u{ord(m[0]):04x}", literal)
+
+
+def upper(literal: str) -> str:
+    return re.sub(r"\\u[0-9a-f]{4}", lambda m: rf"\u{m[0][2:].upper()}", literal)
+
+
 FORMS: dict[str, Callable[[str], str]] = {
     "as it is": str,
     "shell": shlex.quote,
@@ -47,6 +58,14 @@ FORMS: dict[str, Callable[[str], str]] = {
     "json of a text around it": lambda s: json.dumps({"a": [f"it's {s} \\"]}),
     "json in UTF-8": lambda s: json.dumps(s, ensure_ascii=False),
     "json in json": lambda s: json.dumps({"body": json.dumps({"a": s})}),
+    "json in HTML": lambda s: go_json(json.dumps(s)),
+    "json as Go writes it": lambda s: go_json(json.dumps(s, ensure_ascii=False)),
+    "json with upper-case digits": lambda s: upper(json.dumps(s)),
+    "json in HTML with upper-case digits": lambda s: upper(go_json(json.dumps(s))),
+    "json as an argument": lambda s: shlex.quote(json.dumps({"p": s})),
+    "json in UTF-8 as an argument": lambda s: shlex.quote(json.dumps({"p": s}, ensure_ascii=False)),
+    "ascii": ascii,
+    "ascii with both quotes": lambda s: ascii(f"'{s}\""),
     "repr": repr,
     "repr in repr": lambda s: repr([repr(s)]),
     "repr with both quotes": lambda s: repr(f"'{s}\""),
@@ -55,6 +74,13 @@ FORMS: dict[str, Callable[[str], str]] = {
     "URL's component": lambda s: urllib.parse.quote(s, safe=""),
     "URL's form": urllib.parse.quote_plus,
     "html": html.escape,
+    "html's own quotes": lambda s: html.escape(s, quote=False),
+    **{
+        f"html with {double} and {single}": lambda s, d=double, q=single: (  # type: ignore[misc]  # mypy infers no types of defaults
+            html.escape(s, quote=False).replace('"', d).replace("'", q)
+        )
+        for double, single in [("&#34;", "&#39;"), ("&#34;", "&#x27;"), ("&quot;", "&#39;")]
+    },
     "base64": lambda s: base64.b64encode(s.encode()).decode(),
     "base64 behind one": lambda s: base64.b64encode(f"x{s}y".encode()).decode(),
     "base64 behind two": lambda s: base64.b64encode(f"xx{s}yy".encode()).decode(),
@@ -86,13 +112,19 @@ def test_a_secret_in_any_form_is_masked(form: str) -> None:
     assert core(form, SECRET) not in "".join(masked.split())
 
 
-def test_a_shells_printf_and_trace() -> None:
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("secret", ["it's $s3cr3t x", 'it\'s "s3cr3t", é~?', "é\t's3cr3t'"])
+def test_a_shells_printf_and_trace(locale: str, secret: str) -> None:
     script = 'set -x; : "$1"; printf "%q\\n" "$1"'
     ran = subprocess.run(
-        ["bash", "-c", script, "bash", "it's $s3cr3t x"], capture_output=True, text=True, check=True
+        ["bash", "-c", script, "bash", secret],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "LC_ALL": locale},
     )
-    masked = masker("it's $s3cr3t x").text(ran.stdout + ran.stderr)
-    assert "s3cr3t" not in masked
+    masked = masker(secret).data(ran.stdout + ran.stderr)
+    assert b"s3cr3t" in ran.stdout
+    assert b"s3cr3t" not in masked
 
 
 def test_each_line_of_a_secret_is_masked_and_short_ones_with_the_rest() -> None:

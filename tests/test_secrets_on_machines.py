@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -114,6 +115,49 @@ def test_no_process_list_has_it_and_no_file_keeps_it(
     assert str(tmp_path).encode() in seen or b"sshd" in seen
     assert START.encode() not in seen
     assert files_with_it(server.directory / "home") == []
+
+
+# No folder on a disk can be written to; of those in memory one can, and runs no programs.
+_DISKLESS = """
+mount --bind /tmp /tmp && mount --bind /var/tmp /var/tmp && mount --bind {0} {0} &&
+mount --bind {0}/home {0}/home && mount -t tmpfs -o noexec tmpfs /dev/shm &&
+mount -t tmpfs tmpfs /run && mkdir /run/sshd && chmod 755 /run /run/sshd || exit
+for at in /tmp /var/tmp {0}/home; do mount -o remount,bind,ro $at || exit; done
+exec "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def diskless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Sshd]:
+    unshare = ("unshare", "--mount")
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs root's right to mount")
+    directory = tmp_path_factory.mktemp("diskless")
+    wrapper = (*unshare, "sh", "-c", _DISKLESS.format(directory), "sshd")
+    with sshd.running(directory, wrapper=wrapper) as server:
+        yield server
+
+
+LEFT = "ls /dev/shm/harness-* /run/harness-* 2>/dev/null"
+ON_MACHINES: dict[str, Callable[[Machine, str], object]] = {
+    **{name: call for name, call in CALLS.items() if name != "local"},
+    "a file in memory": lambda m, _: m.write(TOKEN, "/run/token"),
+}
+
+
+@pytest.mark.parametrize("pty", [False, True], ids=["no terminal", "on a terminal"])
+@pytest.mark.parametrize("call", ON_MACHINES)
+def test_no_disk_ever_has_it(
+    diskless: sshd.Sshd, tmp_path: Path, log: Log, call: str, *, pty: bool
+) -> None:
+    with machine_on(diskless, tmp_path, CancelToken(), log, pty=pty) as machine:
+        for place in ("/tmp", "/var/tmp", '"$HOME"'):
+            assert machine.run(f"touch {place}/x").failed, "no disk can be written to"
+        ON_MACHINES[call](machine, "true")
+        assert machine.run(LEFT).stdout == ""
+        with pytest.raises(CommandError, match=r"^exit 3\nexit status 3"):
+            machine.shell(":", "exit 3", env={"TOKEN": TOKEN})
+        assert machine.run(LEFT).stdout == ""
 
 
 @pytest.mark.parametrize("call", [Machine.shell, Machine.run])

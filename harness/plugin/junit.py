@@ -43,4 +43,4 @@ def mask_properties(config: pytest.Config, masker: Masker) -> None:
     """Mask what ``record_testsuite_property`` was given."""
     if (xml := config.stash.get(xml_key, None)) is not None:
         properties = xml.global_properties
-        properties[:] = [(name, masker.text(value)) for name, value in properties]
+        properties[:] = [(masker.text(n), masker.text(value)) for n, value in properties]

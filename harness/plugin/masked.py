@@ -16,7 +16,9 @@ def mask(report: pytest.TestReport, masker: Masker) -> None:
     """Mask what a report tells; what it is found by (its node id, its keywords) stays."""
     report.longrepr = shown(report.longrepr, masker)
     report.sections = [(name, masker.text(text)) for name, text in report.sections]
-    report.user_properties = [(name, masker.value(v)) for name, v in report.user_properties]
+    report.user_properties = [
+        (masker.value(name), masker.value(value)) for name, value in report.user_properties
+    ]
     if hasattr(report, "wasxfail"):
         report.wasxfail = masker.text(report.wasxfail)
 

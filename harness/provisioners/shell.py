@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 EXECUTE_COMMAND = "{{.Vars}} {{.Path}}"
 INLINE_SHEBANG = "/bin/sh -e"
 
+# A script may hold a secret, which an image would keep in what its disk has as free. Folders in
+# memory may be mounted `noexec`: whether what lies there can be run shows when it is.
+_IN_MEMORY = (
+    'for at in /dev/shm /run; do f=$(mktemp "$at/harness.XXXXXXXXXX" 2>/dev/null) || continue; '
+    'echo "#!/bin/sh" >"$f"; chmod 700 "$f"; "$f" 2>/dev/null && rm -f "$f" && echo "$at" && break'
+    '; rm -f "$f"; done'
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shell(Scripts):
@@ -37,7 +45,8 @@ class Shell(Scripts):
             ``{{.Vars}}`` the variables. Default: with the variables, by its ``#!`` line. What is
             given to a program (``sudo env {{.Vars}} …``) the machine's process list has.
         inline_shebang: what runs ``inline``; default ``/bin/sh -e``.
-        remote_path: where the script lies meanwhile; default: a new name in /tmp.
+        remote_path: where the script lies meanwhile; default: a new name in a folder in memory
+            (/dev/shm or /run) if scripts can be run there, else in /tmp.
         sudo: run as root, or as the user of that name; ours, since ``execute_command`` is clumsy.
         expect_disconnect: see `Machine.shell`; default False.
         valid_exit_codes: what counts as success; default 0 alone.
@@ -87,8 +96,7 @@ class Shell(Scripts):
     def _upload_and_run(
         self, machine: Machine, content: bytes, environment: Mapping[str, str | Secret]
     ) -> None:
-        # Always the same: the machine's next life knows the call by it.
-        path = self.remote_path or f"/tmp/harness-{hashlib.sha256(content).hexdigest()[:16]}"  # noqa: S108 - `write` replaces whatever is there
+        path = self.remote_path or _place(machine, content)
         given = {
             n: machine.context.reveal(f"environment_vars[{n!r}]", v) for n, v in environment.items()
         }
@@ -115,6 +123,12 @@ class Shell(Scripts):
             valid_exit_codes=self.valid_exit_codes,
             expect_disconnect=self.expect_disconnect,
         )
+
+
+def _place(machine: Machine, content: bytes) -> str:
+    """Always the same for the same script: the machine's next life knows the call by it."""
+    folder = machine.run(_IN_MEMORY).stdout.strip() or "/tmp"  # noqa: S108 - `write` replaces whatever is there
+    return f"{folder}/harness-{hashlib.sha256(content).hexdigest()[:16]}"
 
 
 def _render(template: str, path: str, environment: Mapping[str, str]) -> str:

@@ -299,7 +299,8 @@ class Connection:
         data = ""
         if stdin:
             chunks = [stdin] if isinstance(stdin, bytes) else stdin
-            data = self._place(chunks, command, timeout, bulk=not isinstance(stdin, bytes))
+            bulk = not isinstance(stdin, bytes) or len(stdin) > remote_shell.BULK
+            data = self._place(chunks, command, timeout, bulk=bulk)
         script = remote_shell.read_once(data) + text
         file = self._place([script.encode(errors="surrogateescape")], command, timeout)
         opening = remote_shell.opening_on_terminal

@@ -34,13 +34,14 @@ FAILING = """
 ))
 def web(machine):
     machine.shell("agent", f"agent --token {TOKEN.reveal()}")
-    machine.local("echo <$TOKEN>; echo $TOKEN | base64", env={"TOKEN": TOKEN})
+    machine.local("echo [$TOKEN]; echo $TOKEN | base64", env={"TOKEN": TOKEN})
     print("from the function", TOKEN.reveal())
 
 def test_fails(web, record_property):
     revealed = TOKEN.reveal()
     long = "x" * 110 + revealed + "y" * 300
     record_property("token", revealed)
+    record_property(revealed, "token")
     print("captured", revealed)
     assert web.run("agent %s", TOKEN).stdout == "other"
 
@@ -73,9 +74,10 @@ def test_nothing_shows_it(project: Project, options: list[str]) -> None:
     project.write(BUILDS + FAILING)
     # What a function prints itself is its own business where pytest does not capture it.
     if "-s" in options:
-        project.write((BUILDS + FAILING).replace("    print(", "    str("))
+        project.write((BUILDS + FAILING).replace("    print(", "    str.format("))
     result = project.run("--tb=short", *options)
     shown = result.stdout.str() + result.stderr.str() + written(project)
+    result.assert_outcomes(passed=1, failed=5, skipped=1, xfailed=1, errors=1)
     source = (project.path / "test_builds.py").read_text()
     for line in source.splitlines():  # pytest shows the lines of the code that failed
         shown = shown.replace(line.strip(), "") if SECRET in line else shown
@@ -83,6 +85,7 @@ def test_nothing_shows_it(project: Project, options: list[str]) -> None:
     for secret in (SECRET, PASSWORD, "czNjcjN0LW9mLXRoZS13ZW"):
         assert [line for line in shown.splitlines() if secret in line] == []
     assert "s3cr3t" not in shown, "nor a piece of it"
+    assert '<property name="***" value="token"' in shown
     for file in ("junit.xml", "manifest.json", "web.fake/build.log", "web.fake/console.log"):
         assert "***" in (project.path / "reports" / file).read_text(), file
     assert project.manifest()["web.fake"]["inputs"]["shutdown_command"] == "***"
@@ -138,6 +141,7 @@ def web(machine): pass
 @pytest.mark.filterwarnings("ignore:record_xml_attribute is an experimental feature")
 def test_speaks(web, record_testsuite_property, record_xml_attribute, caplog):
     record_testsuite_property("token", TOKEN.reveal())
+    record_testsuite_property(TOKEN.reveal(), "token")
     record_xml_attribute("token", TOKEN.reveal())
     warnings.warn(f"warned {TOKEN.reveal()}")
     logging.getLogger("x").warning("logged %s", TOKEN.reveal())
@@ -159,6 +163,7 @@ def test_warnings_logs_and_properties_of_the_suite_do_not_show_it(
         assert "logged ***" in log
         assert shown.count("logged ***") == 1
         assert '<property name="token" value="***"' in shown
+        assert '<property name="***" value="token"' in shown
         assert re.search('<testcase [^>]*token="[*]{3}"', shown)
         shown += log
     assert SECRET not in shown

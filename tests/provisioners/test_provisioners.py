@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import duration, remote_script
+from harness import duration, remote_script, remote_shell
 from harness.errors import CommandError, CommandTimeoutError, ConfigurationError
 from harness.provisioners import File, Provisioner, Shell, ShellLocal
 from tests import sshd
@@ -209,8 +209,9 @@ def test_a_source_that_no_build_has_is_named(machine: Machine, option: str) -> N
 def test_nothing_stays_on_the_machine(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(remote_shell, "DIRECTORIES", str(tmp_path))
     numbers = itertools.count()  # one name for two scripts, and one would start itself for ever
-    monkeypatch.setattr(remote_script, "temporary", lambda: f"{tmp_path}/temporary{next(numbers)}")
+    monkeypatch.setattr(remote_script, "temporary", lambda: f"temporary{next(numbers)}")
     for shell in (Shell(inline=["false"]), Shell(inline=["false"], execute_command="sh {{.Path}}")):
         with pytest.raises(CommandError):
             machine.provision(shell)

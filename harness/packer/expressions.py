@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from harness.packer import functions
-from harness.packer.lexer import ExpressionError
+from harness.packer.lexer import ExpressionError, NoValueError
 from harness.packer.position import nearest
-from harness.packer.scope import Budget, Scope
+from harness.packer.scope import Budget, NoValue, Scope
 from harness.packer.syntax import Call, Expression, Field, If, Literal, Node, parse
 
 if TYPE_CHECKING:
@@ -70,6 +70,20 @@ def resolve(text: str, scope: Scope, origin: Origin) -> str | DeferredText:
     Raises:
         TemplateError: an expression in it is wrong, or uses what there is not.
     """
+    found = resolve_if_possible(text, scope, origin)
+    if isinstance(found, NoValueError):
+        raise origin.error_in(found.index, found.message)
+    return found
+
+
+def resolve_if_possible(
+    text: str, scope: Scope, origin: Origin
+) -> str | DeferredText | NoValueError:
+    """The same; where it uses what has no value, that.
+
+    Raises:
+        TemplateError: as `resolve` does otherwise.
+    """
     try:
         nodes = parse(text)
         for call in calls(nodes):
@@ -78,6 +92,8 @@ def resolve(text: str, scope: Scope, origin: Origin) -> str | DeferredText:
         if all(isinstance(node, str) for node in folded):
             return "".join(map(str, folded))
         return _deferred(text, folded, scope, origin)
+    except NoValueError as error:
+        return error
     except ExpressionError as error:
         raise origin.error_in(error.index, error.message) from None
 
@@ -244,6 +260,8 @@ def _variable(name: str, index: int, scope: Scope, fields: Mapping[str, object])
     if name not in scope.variables:
         raise ExpressionError(index, no_variable(name, scope.variables))
     variable = scope.variables[name]
+    if isinstance(variable, NoValue):
+        raise NoValueError(index, variable.why)
     text = variable if isinstance(variable, str) else variable.render(fields, scope.budget)
     try:
         scope.budget.spend(len(text))

@@ -15,6 +15,10 @@ class ExpressionError(Exception):
         self.message = message
 
 
+class NoValueError(ExpressionError):
+    """What stands there has no value; the message says how to give it one."""
+
+
 class Word(NamedTuple):
     kind: str
     """quoted, raw, number, field, name, pipe, left, right, or space."""

@@ -54,6 +54,13 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class NoValue:
+    """In the place of a variable's value: why it has none, for whoever uses it."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class Scope:
     """What an expression sees where it stands.
 
@@ -63,7 +70,7 @@ class Scope:
     """
 
     facts: Facts
-    variables: Mapping[str, str | Deferred] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, str | Deferred | NoValue] = field(default_factory=dict, repr=False)
     build_name: str = ""
     build_type: str = ""
     in_variables: bool = False

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import ConfigurationError
+from harness.given import Namespace
+from harness.masking import Masker
 from harness.plugin import variables
 from harness.units import table
 
@@ -35,7 +37,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
-    wrong = [*variables.refused(config), *_wrong(config)]
+    wrong = [*dict.fromkeys((*variables.refused(config), *_wrong(config)))]
     lines = [*_described(config)] or ["no variable is declared"]
     writer = config.get_terminal_writer()
     for line in (*lines, *variables.warnings(config), *wrong):
@@ -46,7 +48,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _described(config: pytest.Config) -> Iterator[str]:
     for module, declared in _modules(config):
-        rows = [_row(variable, variables.given(config)) for variable in declared]
+        rows = _rows(declared, variables.given(config))
         if rows:
             yield os.path.relpath(module.path, config.invocation_params.dir)
             yield from (f"  {line}" for line in table([_HEADER, *rows]))
@@ -58,6 +60,15 @@ def _modules(config: pytest.Config) -> Iterator[tuple[pytest.Module, Iterable[Va
         # Shared checks come behind their build's own module, and have the same.
         modules.setdefault(id(declared), (module, declared.all().values()))
     yield from modules.values()
+
+
+def _rows(declared: Iterable[Variable], given: Given) -> list[tuple[str, ...]]:
+    namespace = Namespace({v.name: v for v in declared}, given)
+    try:
+        masker = namespace.masker()
+    except ConfigurationError:  # which is told of each that is wrong
+        masker = Masker()
+    return [tuple(map(masker.text, _row(v, given))) for v in namespace.declared.values()]
 
 
 def _row(variable: Variable, given: Given) -> tuple[str, ...]:

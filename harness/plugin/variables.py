@@ -163,8 +163,8 @@ def _lacking(variable: Variable, builds: Sequence[CollectedBuild]) -> str:
 def _wrong(builds: Iterable[CollectedBuild]) -> list[str]:
     problems = []
     for build in builds:
-        build.values_told = build.values_told or told(build.source, build.variables)
         try:
+            build.values_told = build.values_told or told(build.source, build.variables)
             build.source = resolved(build.source, build.variables).settled(build.variables)
         except ConfigurationError as error:
             problems.append(f"{build.name}: {error}")

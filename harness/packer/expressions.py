@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 50
 """How many variables with fields may be made of each other."""
+DECIDING = frozenset({"and", "or", "not", "eq", "ne"})
+"""Functions whose author has thought of what is empty."""
 MAX_WAITING = 10_000
 """How many expressions a text may have that wait for fields, those of its variables included."""
 
@@ -161,7 +163,7 @@ def _fold(nodes: Iterable[Node], scope: Scope) -> Iterator[Node]:
         if isinstance(node, str):
             yield node
         elif isinstance(node, If):
-            condition = _simplify(node.condition, scope)
+            condition = _simplify(node.condition, replace(scope, only_asked=True))
             if isinstance(condition, Literal):
                 yield from _fold(node.body if condition.value else node.otherwise, scope)
             else:
@@ -181,6 +183,8 @@ def _simplify(node: Expression, scope: Scope) -> Expression:
     if node.name == "build" and scope.before_machine:
         message = "build works in provisioners and post-processors alone: there is no machine yet"
         raise ExpressionError(node.index, message)
+    if node.name in DECIDING:
+        scope = replace(scope, only_asked=True)
     if node.name in ("and", "or") and node.arguments:
         return _decided(node, scope)
     simple = replace(node, arguments=tuple(_simplify(a, scope) for a in node.arguments))
@@ -232,6 +236,9 @@ def _evaluate(node: Expression, scope: Scope, fields: Mapping[str, object]) -> s
             break
     try:
         made = functions.call(node.name, scope, arguments)
+    except functions.UnsetError as error:
+        message = f"{error} is not set in the environment"
+        raise NoValueError(node.index, message, unset=str(error)) from None
     except ValueError as error:
         raise ExpressionError(node.index, str(error)) from None
     if node.name in ("and", "or"):
@@ -261,6 +268,8 @@ def _variable(name: str, index: int, scope: Scope, fields: Mapping[str, object])
         raise ExpressionError(index, no_variable(name, scope.variables))
     variable = scope.variables[name]
     if isinstance(variable, NoValue):
+        if scope.only_asked:
+            return ""
         raise NoValueError(index, variable.why)
     text = variable if isinstance(variable, str) else variable.render(fields, scope.budget)
     try:

@@ -66,7 +66,7 @@ class Scope:
 
     ``build_name`` and ``build_type`` are empty where no build is meant: in variables and in names
     of builders. ``in_variables`` is whether `env` is allowed, ``before_machine`` whether `build`
-    is not.
+    is not. ``only_asked`` is whether it goes into no text, but into a decision.
     """
 
     facts: Facts
@@ -75,4 +75,5 @@ class Scope:
     build_type: str = ""
     in_variables: bool = False
     before_machine: bool = False
+    only_asked: bool = False
     budget: Budget = field(default_factory=Budget, repr=False, compare=False)

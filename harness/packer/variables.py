@@ -70,8 +70,9 @@ def resolve_all(
     """The value of every variable, declared or only given.
 
     Given values may have expressions in them, as defaults may. A value with fields (``{{.Name}}``)
-    is kept, and gets them where it is used. What has no value, or is made of what has none, is an
-    error where it is used.
+    is kept, and gets them where it is used. What has no value, or is made of what has none (a
+    variable of the environment that is not set, too), is an error where it is used, unless there
+    it only decides something.
 
     Args:
         file: what messages call the template.
@@ -95,15 +96,18 @@ def resolve_all(
     scope = Scope(facts, found, in_variables=True, before_machine=True)
     for name in _order(file, needs, declared):
         if name in missing:
-            found[name] = NoValue(_no_value(name, ways))
+            found[name] = NoValue(f"the variable {name!r} has no value: {ways(name)}")
             continue
         value = resolve_if_possible(texts[name], scope, origins[name])
-        found[name] = NoValue(value.message) if isinstance(value, NoValueError) else value
+        found[name] = _why(value, name, ways) if isinstance(value, NoValueError) else value
     return found
 
 
-def _no_value(name: str, ways: Callable[[str], str]) -> str:
-    return f"the variable {name!r} has no value: {ways(name)}"
+def _why(error: NoValueError, name: str, ways: Callable[[str], str]) -> NoValue:
+    if not error.unset:  # it is made of another one, which is the one to give
+        return NoValue(error.message)
+    set_it = f"{error.message}: set it, or {ways(name)}"
+    return NoValue(f"the variable {name!r} has no value, since {set_it}")
 
 
 def refuse_missing(declared: Mapping[str, Variable], given: Mapping[str, str]) -> None:

@@ -314,3 +314,48 @@ def test_a_variable_that_cannot_be_is_told_once(project: Project, wrong: str) ->
     listed = variables_of(project)
     assert listed.ret == 2
     assert len([line for line in listed.outlines if line.startswith("build.json:")]) == 1
+
+
+UNSET: dict[str, Any] = {
+    "variables": {"key": "{{env `CLOUD_KEY`}}", "login": "me:{{user `key`}}", "c": "c"},
+    "builders": [{"type": "fake"}, {"type": "fake", "name": "local"}],
+    "provisioners": [{"type": "shell", "inline": ["echo {{user `c`}}"]}],
+    "post-processors": [
+        {"type": "shell-local", "only": ["fake"], "inline": ["echo {{user `login`}} >followed"]}
+    ],
+}
+
+
+def test_what_is_not_set_in_the_environment_is_missing_for_builds_that_use_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLOUD_KEY", raising=False)
+    write(project, UNSET, 'web = harness.packer_template("build.json", untested=True)')
+    assert project.run("--only", "local").ret == 0
+    assert project.manifest()["web.local"]["inputs"]["variables"] == {"c": "c"}
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (told,) = [line for line in result.errlines if line.startswith("ERROR: ")]
+    assert told.startswith("ERROR: web.fake: build.json:")
+    assert "the variable 'key' has no value, since CLOUD_KEY is not set in the environment" in told
+    assert "set it, or give --var key=VALUE, --var-file FILE with it, HARNESS_VAR_key" in told
+    listed = variables_of(project)
+    assert listed.ret == 0
+    assert {tuple(line.split()) for line in listed.outlines} >= {
+        ("key", "missing"),
+        ("login", "missing"),
+    }
+    assert project.run("--var", "key=k").ret == 0
+    monkeypatch.setenv("CLOUD_KEY", "")  # somebody means it
+    assert project.run().ret == 0
+    assert (project.path / "followed").read_text() == "me:\n"
+
+
+def test_a_test_that_reads_what_is_not_set_is_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLOUD_KEY", raising=False)
+    write(project, UNSET, BUILD.replace("who", "login"))
+    result = project.run("--only", "local")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*MissingValueError: the variable 'key' has no value, since CL*"])

@@ -23,14 +23,16 @@ if TYPE_CHECKING:
     from harness.machine import Machine as Machine
     from harness.model import CommandResult as CommandResult
     from harness.model import Image as Image
-    from harness.packer_template import packer_template as packer_template
+    from harness.packer_builds import packer_template as packer_template
     from harness.seal import Seal as Seal
     from harness.secret import Secret as Secret
+    from harness.sources.amazon.ebs import AmazonEbs as AmazonEbs
     from harness.sources.base import Source as Source
     from harness.sources.qemu import Qemu as Qemu
     from harness.variables import var as var
 
 _PUBLIC = {
+    "AmazonEbs": "harness.sources.amazon.ebs",
     "CommandError": "harness.errors",
     "CommandResult": "harness.model",
     "CommandTimeoutError": "harness.errors",
@@ -46,7 +48,7 @@ _PUBLIC = {
     "Variables": "harness.given",
     "build": "harness.definition",
     "only": "harness.definition",
-    "packer_template": "harness.packer_template",
+    "packer_template": "harness.packer_builds",
     "sealed": "harness.definition",
     "var": "harness.variables",
 }

@@ -16,7 +16,7 @@ from harness.seal import Seal
 from harness.sources.base import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from harness.assertions import Host
 
@@ -100,6 +100,8 @@ class BuildDefinition:
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     """What it is made of beside the module."""
+    provisioners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The types of those that are known before the function has run, by the source's name."""
 
     @property
     def file(self) -> Path:

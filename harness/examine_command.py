@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from harness.plugin.collection import CollectedBuild
     from harness.sources.base import Source
+    from harness.variables import Variable
 
 _USAGE = "%(prog)s [-h] [--json] [PATH ...] [options of pytest, as --only GLOB]"
 
@@ -88,10 +89,18 @@ def _described(build: CollectedBuild) -> dict[str, Any]:
             "name": source_name(build.source),
             "options": _given(build.source),
         },
-        "variables": sorted(build.variables.declared),
+        "provisioners": list(definition.provisioners.get(source_name(build.source), ())),
+        "variables": [_variable(v) for _, v in sorted(build.variables.declared.items())],
         "tests": build.tests,
         "after_image": [follower.name for follower in definition.followers],
     }
+
+
+def _variable(variable: Variable) -> dict[str, Any]:
+    shown = {"name": variable.name, "required": not variable.has_default}
+    if variable.sensitive:
+        return {**shown, "sensitive": True}
+    return {**shown, "default": variable.default} if variable.has_default else shown
 
 
 def _given(source: Source) -> dict[str, Any]:
@@ -119,12 +128,21 @@ def _lines(entry: dict[str, Any]) -> Iterator[str]:
     yield from entry["description"].splitlines()
     yield f"source: {source['type']}{f' ({options})' if options else ''}"
     yield f"provisioned by: {entry['file']}:{entry['line']}"
+    yield from (f"  {kind}" for kind in entry["provisioners"])
     if entry["variables"]:
-        yield f"variables: {', '.join(entry['variables'])}"
+        yield f"variables: {', '.join(map(_shown_variable, entry['variables']))}"
     yield f"tests: {len(entry['tests'])}"
     yield from (f"  {test}" for test in entry["tests"])
     if entry["after_image"]:
         yield f"after image: {', '.join(entry['after_image'])}"
+
+
+def _shown_variable(variable: dict[str, Any]) -> str:
+    name: str = variable["name"]
+    if "default" in variable:
+        return f"{name}={variable['default']!r}"
+    words = [word for word in ("required", "sensitive") if variable.get(word)]
+    return f"{name} ({', '.join(words)})" if words else name
 
 
 def _print_json(document: dict[str, Any]) -> None:

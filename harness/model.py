@@ -117,8 +117,9 @@ class Image:
     """What a build yields.
 
     ``id`` is how its platform names it: for a local image its path, relative to pytest's rootdir
-    where it is inside. ``size`` is in bytes; ``checksum`` reads ``sha256:…``. ``path`` is absolute,
-    ``stable_path``, which always leads to the newest image of the build, is relative as ``id`` is.
+    where it is inside. ``size`` is in bytes; ``checksum`` reads ``sha256:…``, and is empty for an
+    image in a cloud. ``path`` is absolute, ``stable_path``, which always leads to the newest image
+    of the build, is relative as ``id`` is.
     """
 
     id: str

@@ -234,7 +234,7 @@ def test_inspect_needs_no_values_and_shows_no_secret(project: Project) -> None:
     project.write(VARIABLES)
     result = harness(project, "inspect")
     assert result.ret == 0
-    assert "  variables: key, region" in result.outlines
+    assert "  variables: key (sensitive), region (required)" in result.outlines
     assert (
         "correct horse"
         not in result.stdout.str() + harness(project, "inspect", "--json").stdout.str()
@@ -273,6 +273,7 @@ def test_a_template_by_itself(project: Project) -> None:
         "description": "A web server.",
         "variables": {"who": None},
         "builders": [{"type": "fake", "ssh_username": "{{user `who`}}"}, {"type": "hyperv-iso"}],
+        "provisioners": [{"type": "shell", "inline": ["true"]}],
     }
     (project.path / "build-web.json").write_text(json.dumps(template))
     wrong = harness(project, "validate", "build-web.json", "--var", "who=me")
@@ -289,7 +290,12 @@ def test_a_template_by_itself(project: Project) -> None:
     )
     shown = document(project, "inspect", "--json", "build-web.json", "--only", "fake")["builds"][0]
     assert (shown["build"], shown["file"]) == ("build_web.fake", "build-web.json")
-    assert (shown["variables"], shown["description"]) == (["who"], "A web server.")
+    assert shown["variables"] == [{"name": "who", "required": True}]
+    assert (shown["provisioners"], shown["description"]) == (["shell"], "A web server.")
+    text = harness(project, "inspect", "build-web.json", "--only", "fake")
+    text.stdout.fnmatch_lines(
+        ["  provisioned by: build-web.json:1", "    shell", "  variables: who (required)"]
+    )
 
 
 def test_a_broken_template_shows_where(project: Project) -> None:
@@ -297,3 +303,22 @@ def test_a_broken_template_shows_where(project: Project) -> None:
     result = harness(project, "validate", "build.json")
     assert result.ret == 1
     assert result.outlines[0].startswith("build.json:2:2: a template has no 'oops'")
+
+
+def test_the_value_of_an_option_is_no_template(project: Project) -> None:
+    (project.path / "env.json").write_text('{"who": "me"}')
+    for name in ("01-web.json", "class.json", "UP.JSON", "plain"):
+        (project.path / name).write_text(
+            '{"variables": {"who": null}, "builders": [{"type": "fake"}]}'
+        )
+    given = ("--var-file", "env.json", "01-web.json", "class.json", "UP.JSON", "plain")
+    builds = ("build_01_web", "build_class", "UP", "plain")
+    assert harness(project, "validate", *given).outlines == [
+        f"valid: {', '.join(f'{name}.fake' for name in builds)}"
+    ]
+
+
+def test_a_crash_is_not_valid(project: Project) -> None:
+    (project.path / "conftest.py").write_text("def pytest_collection_finish(): 1 / 0\n")
+    project.write(BUILDS)
+    assert harness(project, "validate").ret == 2

@@ -12,6 +12,7 @@ import harness
 
 def test_the_public_names() -> None:
     assert sorted(harness.__all__) == [
+        "AmazonEbs",
         "CommandError",
         "CommandResult",
         "CommandTimeoutError",

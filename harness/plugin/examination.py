@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import keyword
 import re
 import tempfile
 from pathlib import Path
@@ -14,7 +14,7 @@ from harness.plugin import variables
 from harness.plugin.collection import names_of_builds, selected_builds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator
 
     from harness.plugin.collection import CollectedBuild
 
@@ -43,6 +43,7 @@ class Examination:
         self.names: list[str] = []
         self._look = look
         self._where = ""
+        self._folder = ""
 
     def run(self, arguments: list[str]) -> bool:
         """Collect as pytest would with these arguments.
@@ -52,8 +53,10 @@ class Examination:
         """
         # Plain: this process has imported what pytest would want to rewrite.
         always = ("--collect-only", "--assert=plain")
-        with _with_modules(arguments) as given:
-            status = pytest.main([*always, *given], plugins=[self])
+        with tempfile.TemporaryDirectory() as self._folder:
+            status = pytest.main([*always, *arguments], plugins=[self])
+        if status == pytest.ExitCode.INTERNAL_ERROR:
+            return False
         nothing = status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         if nothing and not self.problems and not self.names:
             self.problems.append(f"{self._where}: no build is there, or none was selected")
@@ -66,6 +69,7 @@ class Examination:
         if config.args_source is not pytest.Config.ArgsSource.ARGS and folder.is_dir():
             config.args = [str(folder)]
         self._where = ", ".join(config.args)
+        config.args = [_module(arg, Path(self._folder)) for arg in config.args]
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -100,21 +104,16 @@ class Examination:
             self._look(builds)
 
 
-@contextlib.contextmanager
-def _with_modules(arguments: list[str]) -> Iterator[list[str]]:
-    """The arguments with a module in the place of each Packer template."""
-    with tempfile.TemporaryDirectory() as folder:
-        given = []
-        for number, argument in enumerate(arguments):
-            path = Path(argument)
-            if path.suffix == ".json" and path.is_file():
-                name = re.sub(r"\W", "_", path.stem)
-                argument = f"{folder}/test_{number}.py"  # noqa: PLW2901 - it takes its place
-                Path(argument).write_text(_MODULE.format(name=name, path=str(path.resolve())))
-            given.append(argument)
-        # Its rootdir, with the project's settings, is that of whoever asks.
-        root = [] if given == arguments else [f"--rootdir={Path.cwd()}"]
-        yield [*root, *given]
+def _module(argument: str, folder: Path) -> str:
+    """The module that stands for a Packer template; for anything else the argument itself."""
+    path = Path(argument)
+    if path.suffix == ".py" or not path.is_file():
+        return argument
+    stem = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
+    name = stem if re.match(r"[A-Za-z]", stem) and not keyword.iskeyword(stem) else f"build_{stem}"
+    module = folder / f"test_{len(list(folder.iterdir()))}.py"
+    module.write_text(_MODULE.format(name=name, path=str(path.resolve())), encoding="utf-8")
+    return str(module)
 
 
 def _source_problems(config: pytest.Config, builds: list[CollectedBuild]) -> list[str]:

@@ -26,6 +26,7 @@ from harness.plugin.words import Words
 from harness.reports import log, manifest, terminal
 from harness.scheduler import Scheduler
 from harness.secret import secrets_in
+from harness.shared import Shared
 from harness.sources.base import Context
 from harness.units import human
 
@@ -74,6 +75,7 @@ class BuildSession:
         self._while_open = contextlib.ExitStack()
         self._known_names = selection.known_names(config)
         self._values_told = {b.name: b.values_told for b in builds}
+        self._shared = Shared()
         self._beside = {b.name: [*_secrets_beside(b)] for b in builds}
         self.runs = {b.name: self._run(b, attached[b.name]) for b in builds}
         self._bound = options.bound(config)
@@ -175,6 +177,7 @@ class BuildSession:
             git_sha=self.identity.git_sha,
             variables=build.variables,
             known_names=self._known_names,
+            shared=self._shared,
         )
         whole = f"{build.file.nodeid}::{build.definition.name}"
         gate = Gate(build.tests, untested=build.definition.untested, whole=whole)

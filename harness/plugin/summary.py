@@ -55,9 +55,10 @@ def _lines(entry: dict[str, Any]) -> Iterator[str]:
             yield f"kept: harness remove {entry['build']} removes it"
         return
     same = "up to date: " if entry.get("up_to_date") else ""
-    yield f"{same}{image['id']}  {human(image['size'])}  {image['checksum']}"
+    yield f"{same}{image['id']}  {human(image['size'])}  {image['checksum']}".rstrip()
     if same:
         return
+    yield from (f"also {ami} in {region}" for region, ami in _copies(image["properties"]))
     if entry.get("image_removed"):
         yield "removed: keep_input_artifact=False"
     elif image["stable_path"]:
@@ -66,6 +67,11 @@ def _lines(entry: dict[str, Any]) -> Iterator[str]:
     outcomes = Counter("flaky" if t.get("flaky") else t["outcome"] for t in entry["tests"])
     if named := [f"{n} {outcome}" for outcome, n in outcomes.items() if outcome != PASSED]:
         yield f"of {outcomes.total()} tests: {', '.join(named)}"
+
+
+def _copies(properties: dict[str, Any]) -> list[tuple[str, str]]:
+    """Its other regions, with what it is called there."""
+    return [*properties.get("amis", {}).items()][1:]
 
 
 def _followers(entry: dict[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.provisioners.scripts import Scripts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from harness.machine import Machine
 
@@ -32,6 +32,10 @@ class ShellLocal(Scripts):
     """
 
     type: ClassVar[str] = "shell-local"
+    instead: ClassVar[Mapping[str, str]] = {
+        "execute_command": "a script's own #! line says what runs it; leave it out",
+        "inline_shebang": "commands are run by /bin/sh -e; write a script with a #! line",
+    }
 
     command: str = ""
     only_on: Collection[str] = ()
@@ -48,7 +52,7 @@ class ShellLocal(Scripts):
         machine.local(
             *commands,
             script=script,
-            env=self.environment(machine),
+            env={"PACKER_RUN_UUID": machine.context.uuid, **self.environment(machine)},
             timeout=self.timeout_seconds,
             valid_exit_codes=self.valid_exit_codes,
         )

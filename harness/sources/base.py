@@ -17,6 +17,7 @@ from harness.model import LocalDemand
 from harness.options import Options
 from harness.pins import Pins
 from harness.secret import MASK, Secret, hidden, secrets_in
+from harness.shared import Shared
 from harness.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Context:
     known_names: tuple[str, ...] = ()
     """What patterns may mean: names of the builds collected and of their sources, and the types
     of source that exist."""
+    shared: Shared = field(default_factory=Shared, compare=False)
+    """What the builds of the run have in common."""
 
     def reveal(self, name: str, value: str | Secret) -> str:
         """A text that somebody gave; where it is secret, the run hides it from now on.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 GROUP = "harness.sources"
 
 OURS = {
+    "amazon-ebs": "harness.sources.amazon.ebs:AmazonEbs",
     "qemu": "harness.sources.qemu:Qemu",
     "fake": "harness.testing:FakeSource",
 }

@@ -171,8 +171,8 @@ def test_a_mark_in_shared_checks(project: Project) -> None:
 def test_a_mark_that_fits_nothing(collection_error: Callable[[str], str], pattern: str) -> None:
     assert (
         f"ERROR: test_builds.py::test_for_some[small]: harness.only({pattern!r}): there is no such "
-        "build, source type or source name; there are fake, large, qemu, small, web, web.large, "
-        "web.small"
+        "build, source type or source name; there are amazon-ebs, fake, large, qemu, small, web, "
+        "web.large, web.small"
     ) in collection_error(FOR_SOME.replace("{pattern!r}", repr(pattern)))
 
 
@@ -208,7 +208,7 @@ def test_a_build_function_asks_for_a_name_that_there_is_not(project: Project) ->
     result.stdout.fnmatch_lines(
         [
             "machine.only('amazn-*'): there is no such build, source type or source name; there "
-            "are fake, qemu, web, web.fake"
+            "are amazon-ebs, fake, qemu, web, web.fake"
         ]
     )
     assert result.ret == 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness import packer
-from harness.packer_template.options import lacking
-from harness.packer_template.values import Values
+from harness.packer_builds.options import lacking
+from harness.packer_builds.values import Values
 from harness.secret import Secret
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Plans:
     def __init__(self, template: Template, path: Path) -> None:
         self.template = template
         self.values = Values(template, path)
+        self.folder = path.parent
         self._plans: dict[str, Plan] = {}
         self._prepared: dict[str, Prepared] = {}
 

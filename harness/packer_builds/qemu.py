@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness import packer
+from harness.errors import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,11 +36,20 @@ FIELDS = {"OutputDir": "{directory}", "SSHHostPort": "{ssh_port}"}
 """What ``qemuargs`` name, and what we call it."""
 
 
+class UnsupportedError(TemplateError):
+    """What a builder of Packer's can do and we do not."""
+
+    @classmethod
+    def of(cls, error: TemplateError) -> UnsupportedError:
+        return cls(str(error), file=error.file, line=error.line, column=error.column)
+
+
 def adapted(component: Component, name: str) -> tuple[Mapping[str, Value], dict[str, Any]]:
     """The options that are ours too, and what the others come to.
 
     Raises:
-        TemplateError: one of them asks for what we do not do.
+        UnsupportedError: one of them asks for what we do not do.
+        TemplateError: one is wrong.
     """
     options = {n: v for n, v in component.options.items() if v.data is not None}
     _refuse(component, options)
@@ -61,17 +71,19 @@ _TAKEN = {*IDLE, *REFUSED, "communicator", "iso_url", "iso_urls", "iso_checksum"
 def _refuse(component: Component, options: Mapping[str, Value]) -> None:
     for option, why in REFUSED.items():
         if option in options and options[option].data not in ("", (), {}):
-            raise options[option].key_error(f"qemu has no {option}: {why}")
+            error = options[option].key_error(f"qemu has no {option}: {why}")
+            raise UnsupportedError.of(error)
     communicator = options.get("communicator")
     if communicator and packer.as_text(communicator) not in ("", "ssh"):
-        raise communicator.error("machines are reached by ssh")
+        raise UnsupportedError.of(communicator.error("machines are reached by ssh"))
     image = options.get("disk_image")
     if image is None or not packer.as_bool(image):
         place = image.key_error if image else component.error
-        raise place(
+        error = place(
             "nothing is installed from a CD here: start from a machine image, with "
             '"disk_image": true and its address in iso_url'
         )
+        raise UnsupportedError.of(error)
 
 
 def _base(component: Component, options: Mapping[str, Value]) -> dict[str, Any]:
@@ -84,7 +96,9 @@ def _base(component: Component, options: Mapping[str, Value]) -> dict[str, Any]:
     ]
     if not addresses:
         raise component.error("qemu starts from an image: iso_url says where it is")
-    found: dict[str, Any] = {"base": addresses if len(addresses) > 1 else addresses[0]}
+    # Several addresses are mirrors, and files of this computer need none.
+    several = len(addresses) > 1 and all("://" in address for address in addresses)
+    found: dict[str, Any] = {"base": addresses if several else addresses[0]}
     checksum = packer.as_text(options["iso_checksum"]) if "iso_checksum" in options else ""
     if checksum and checksum.partition(":")[0] != "none":
         found["base_checksum"] = checksum
@@ -108,7 +122,10 @@ def _changed(options: Mapping[str, Value]) -> Iterator[tuple[str, Any]]:
         chosen = packer.as_text(options["accelerator"])
         yield "accelerator", ACCELERATORS.get(chosen, chosen)
     if "qemuargs" in options:
-        value = packer.render(options["qemuargs"], FIELDS)
+        try:
+            value = packer.render(options["qemuargs"], FIELDS)
+        except TemplateError as error:
+            raise UnsupportedError.of(error) from None
         arguments = value.data if isinstance(value.data, tuple) else (value,)
         yield "qemuargs", tuple(packer.as_list(each, packer.as_text) for each in arguments)
 

@@ -145,6 +145,24 @@ def test_a_missing_value_is_told_before_anything_is_created(project: Project) ->
             ),
             "web.fake: build.json:*: *checksum_types has 'sha257': choose of *",
         ),
+        (
+            without("post-processors", provisioners=[{"type": "shell", "script": "none.sh"}]),
+            "web.fake: build.json:*: there is no file 'none.sh' (paths start at *",
+        ),
+        (
+            without(
+                "post-processors",
+                provisioners=[{"type": "file", "source": "none", "destination": "/"}],
+            ),
+            "web.fake: build.json:*: there is no file 'none' (paths start at *",
+        ),
+        (
+            without(
+                "provisioners",
+                **{"post-processors": [{"type": "shell-local", "script": "none.sh"}]},
+            ),
+            "web.fake: build.json:*: there is no file 'none.sh' (paths start at *",
+        ),
     ],
 )
 def test_a_wrong_option_shows_where_it_is(
@@ -183,6 +201,15 @@ LACKING: dict[str, dict[str, Any]] = {
         "builders": [{"type": "fake"}, {"type": "fake", "name": "hyperv-iso"}],
         "provisioners": [{"type": "powershell", "only": ["hyperv-iso"]}],
     },
+    "feature": {
+        "builders": [
+            {"type": "fake"},
+            {"type": "qemu", "name": "hyperv-iso", "iso_url": "x.iso", "boot_command": ["<enter>"]},
+        ]
+    },
+    "expression": {
+        "builders": [{"type": "fake"}, {"type": "hyperv-iso", "vm": "{{user `none`}}"}],
+    },
     "post-processor": {
         "builders": [{"type": "fake"}, {"type": "fake", "name": "hyperv-iso"}],
         "post-processors": [{"type": "vagrant", "only": ["hyperv-iso"]}],
@@ -195,7 +222,10 @@ def test_what_there_is_not_fails_only_the_builds_that_need_it(project: Project, 
     write(project, without("provisioners", "post-processors", **LACKING[kind]))
     result = project.run("--var", "who=me")
     assert result.ret == 1
-    told = f"build.json:*: there is no {kind} of the type '*' here; there are *"
+    told = {
+        "feature": "build.json:*: qemu has no boot_command: nothing is typed*",
+        "expression": "build.json:*: there is no builder of the type 'hyperv-iso' here; *",
+    }.get(kind, f"build.json:*: there is no {kind} of the type '*' here; there are *")
     result.stdout.fnmatch_lines([f"warning: {told}"])
     result.stdout.fnmatch_lines(["web.hyperv-iso: boot failed", told])
     assert project.manifest()["web.fake"]["image"]
@@ -238,6 +268,27 @@ def test_a_changed_template_is_not_up_to_date(project: Project) -> None:
     for template in (without("provisioners"), without("provisioners", description="Another.")):
         write(project, template)
         assert set(project.outcomes(*options).values()) == {"PASSED"}
+
+
+def test_a_module_may_have_several_templates(project: Project) -> None:
+    write(project, build=BUILD + "\nother = harness.packer_template('other.json', untested=True)\n")
+    (project.path / "other.json").write_text('{"builders": [{"type": "fake"}]}')
+    project.write(
+        "import harness\n" + 'third = harness.packer_template("other.json")\n', "test_more"
+    )
+    assert project.run("--var", "who=me").ret == 1  # the third has no test
+    assert set(project.manifest()) == {"web.one", "web.fake", "other.fake", "third.fake"}
+
+
+def test_every_post_processor_has_packers_defaults(project: Project) -> None:
+    said = {"type": "shell-local", "name": "image", "inline": ["echo {{build `ID`}} >id"]}
+    chains = ["compress", [{"type": "checksum"}], {"type": "artifice", "files": ["page"]}, said]
+    builders = [{"type": "fake"}]
+    write(project, without("provisioners", builders=builders, **{"post-processors": chains}))
+    outcomes = project.outcomes("--var", "who=me")
+    names = ("compress", "checksum", "artifice", "post-image")
+    assert {outcomes[f"web::{name}[fake]"] for name in names} == {"PASSED"}
+    assert (project.path / "id").read_text().startswith("image-of-fake-")
 
 
 def variables_of(project: Project, *arguments: str) -> pytest.RunResult:

@@ -7,22 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from harness import packer, provisioners
 from harness.errors import HarnessError
-from harness.packer_template.options import made
+from harness.packer_builds.options import SCRIPTS, made, require_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from harness.machine import Machine
     from harness.packer import Plan, Step, Value
-    from harness.packer_template.plans import Plans
+    from harness.packer_builds.plans import Plans
     from harness.provisioners import Provisioner
 
 OWN = {"Path": "{{.Path}}", "Vars": "{{.Vars}}", "Script": "{{.Script}}"}
 """Fields that the provisioner itself fills in."""
 IDLE = {
     "shell": ("start_retry_timeout", "skip_clean", "binary", "use_env_var_file"),
+    "shell-local": ("env_var_format", "use_linux_pathing", "tempfile_extension"),
     "file": ("generated",),
 }
+SOURCES = ("source", "sources")
 """Options that say how Packer goes about what we do otherwise."""
 
 
@@ -44,14 +47,23 @@ def provision(plans: Plans, machine: Machine) -> None:
         raise
 
 
-def check(plan: Plan) -> None:
-    """Refuse wrong options before there is a machine.
+def check(plan: Plan, folder: Path) -> None:
+    """Refuse wrong options, and files that are not there, before there is a machine.
 
     Raises:
-        TemplateError: one is.
+        TemplateError: as it says.
     """
     for step in (*plan.provisioners, *([plan.error_cleanup] if plan.error_cleanup else [])):
-        _made(step, _AnyField())
+        made_now = _made(step, _AnyField())
+        for option in (*SCRIPTS, *(SOURCES if _is_upload(step, made_now) else ())):
+            require_files(step.component, option, folder)
+
+
+def _is_upload(step: Step, made_now: Provisioner) -> bool:
+    """Of files that another step does not make first."""
+    generated = step.component.options.get("generated")
+    upload = isinstance(made_now, provisioners.File) and made_now.direction == "upload"
+    return upload and not (generated and packer.as_bool(generated))
 
 
 def _run(step: Step, machine: Machine) -> None:
@@ -74,7 +86,7 @@ def _made(step: Step, fields: Mapping[str, object]) -> Provisioner:
     options = {
         name: packer.render(value, fields)
         for name, value in component.options.items()
-        if name not in IDLE.get(component.type, ())
+        if name not in IDLE.get(component.type, ()) and value.data != ()
     }
     found: Provisioner = made(
         provisioners.TYPES[component.type],

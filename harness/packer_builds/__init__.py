@@ -10,10 +10,10 @@ from harness import packer
 from harness.definition import BuildDefinition, Origin, make_fixture
 from harness.errors import ConfigurationError
 from harness.follower import Follower
-from harness.packer_template.following import TemplateChain, names
-from harness.packer_template.plans import Plans
-from harness.packer_template.provisioning import provision
-from harness.packer_template.sources import TemplateSource
+from harness.packer_builds.following import TemplateChain, names
+from harness.packer_builds.plans import Plans
+from harness.packer_builds.provisioning import provision
+from harness.packer_builds.sources import TemplateSource
 from harness.seal import Seal
 
 if TYPE_CHECKING:
@@ -46,8 +46,10 @@ def packer_template(
     before they have a machine; the others run.
 
     It differs from Packer in this: a variable that is used and not declared, or has no value, is an
-    error; paths in the template start at its own folder; a machine image is the base of ``qemu``
-    (``disk_image``), and nothing is installed from a CD; an image that is there is never replaced.
+    error; files that it names start at its own folder, and what it writes at pytest's rootdir;
+    names of builders have no expressions, and only what may be in the id of a test; a machine
+    image is the base of ``qemu`` (``disk_image``), and nothing is installed from a CD; an image
+    that is there is never replaced.
 
     Args:
         file: the template; a relative path starts at the module's folder.
@@ -89,6 +91,12 @@ def packer_template(
         origin=Origin(module, caller.f_lineno, caller.f_globals),
         directory=path.parent,
         files=(path,),
+        provisioners={
+            builder.name: tuple(
+                step.type for step in template.provisioners if step.choice.includes(builder.name)
+            )
+            for builder in template.builders
+        },
         warnings=template.warnings,
         untested=untested,
         sudo=sudo,

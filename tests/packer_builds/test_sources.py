@@ -12,9 +12,9 @@ import pytest
 from harness import packer
 from harness.errors import TemplateError
 from harness.given import Given, Namespace
-from harness.packer_template.plans import Plans
-from harness.packer_template.sources import TemplateSource
-from harness.packer_template.values import Values
+from harness.packer_builds.plans import Plans
+from harness.packer_builds.sources import TemplateSource
+from harness.packer_builds.values import Values
 from harness.sources.qemu import Qemu
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_options_are_ours_by_name_and_type() -> None:
 
 def test_what_a_template_does_not_say() -> None:
     assert settled({**DISK, "iso_checksum": "none:00", "iso_urls": ["other.qcow2"]}) == Qemu(
-        base=["disk.qcow2", "other.qcow2"],
+        base="disk.qcow2",
         name="qemu",
         image_name="packer-qemu",
         output_directory="output-qemu",
@@ -86,16 +86,11 @@ def test_what_a_template_does_not_say() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"disk_image": False}, "nothing is installed from a CD here"),
-        ({"boot_command": ["<enter>"]}, "qemu has no boot_command: nothing is typed"),
-        ({"floppy_files": ["a"]}, "write cd_files"),
-        ({"communicator": "winrm"}, "machines are reached by ssh"),
         ({"iso_url": ""}, "iso_url says where it is"),
         ({"memroy": 1}, "qemu has no 'memroy': did you mean 'memory'"),
         ({"memory": "much"}, "a string stands where a whole number should be"),
         ({"memory": 1}, "memory=1: write a whole number of MiB, at least 64"),
         ({"ssh_timeout": 90}, 'write "90s" for seconds'),
-        ({"qemuargs": [["-name", "{{ .HTTPIP }}"]]}, "HTTPIP"),
     ],
 )
 def test_what_cannot_be_shows_where_it_stands(changed: dict[str, Any], message: str) -> None:
@@ -103,6 +98,37 @@ def test_what_cannot_be_shows_where_it_stands(changed: dict[str, Any], message: 
         settled({**DISK, **changed})
     assert message in str(caught.value)
     assert str(caught.value).startswith("build.json:1:")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"disk_image": False}, "nothing is installed from a CD here"),
+        ({"boot_command": ["<enter>"]}, "qemu has no boot_command: nothing is typed"),
+        ({"floppy_files": ["a"]}, "write cd_files"),
+        ({"communicator": "winrm"}, "machines are reached by ssh"),
+        ({"qemuargs": [["-name", "{{ .HTTPIP }}"]]}, "HTTPIP"),
+    ],
+)
+def test_what_we_do_not_do_leaves_the_other_builds_alone(
+    changed: dict[str, Any], message: str
+) -> None:
+    found = settled({**DISK, **changed}).lacking()
+    assert message in found
+    assert found.startswith("build.json:1:")
+
+
+@pytest.mark.parametrize("name", ["a b", "web-{{user `who`}}", "wéb", "a/b"])
+def test_a_name_that_no_test_could_have(name: str) -> None:
+    with pytest.raises(TemplateError, match=r"^build.json:1:\d+: the builder's name "):
+        settled({**DISK, "name": name}, who="me")
+
+
+def test_several_addresses_are_mirrors() -> None:
+    urls = ["https://a.invalid/disk.qcow2", "https://b.invalid/disk.qcow2"]
+    found = settled({**DISK, "iso_url": "", "iso_urls": urls})
+    assert isinstance(found, Qemu)
+    assert found.base == urls
 
 
 def test_inputs_do_not_tell_the_moment() -> None:

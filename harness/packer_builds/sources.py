@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Never
 
 from harness.errors import SourceError
-from harness.packer_template import following, provisioning, qemu
-from harness.packer_template.options import made
+from harness.follower import NAME
+from harness.packer_builds import following, provisioning, qemu
+from harness.packer_builds.options import made
+from harness.packer_builds.qemu import UnsupportedError
 from harness.sources import registry
 from harness.sources.base import Source
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from harness.given import Namespace
     from harness.model import Resource
     from harness.packer import Builder, Component, Value
-    from harness.packer_template.plans import Plans
+    from harness.packer_builds.plans import Plans
     from harness.sources.base import Context
     from harness.variables import Variable
 
@@ -50,17 +53,28 @@ class TemplateSource(Source):
         lacks = " ".join(plans.lacked_by(builder))
 
         def resolve(namespace: Namespace) -> Source:
-            plan = plans.make(builder, namespace)
             if lacks:
                 return source
-            provisioning.check(plan)
-            following.check(plan)
-            return _source(plan.builder, builder.name, namespace.given.started)
+            plan = plans.make(builder, namespace)
+            try:
+                found = _source(plan.builder, builder.name, namespace.given.started)
+            except UnsupportedError as error:
+                return source.without(str(error))
+            provisioning.check(plan, plans.folder)
+            following.check(plan, plans.folder)
+            return found
 
+        _check_name(builder)
         variables = plans.values.declared
         source = cls(name=builder.name, variables=variables, lacks=lacks, resolve=resolve)
         object.__setattr__(source, "type", builder.type)  # each has its own
         return source
+
+    def without(self, lacks: str) -> TemplateSource:
+        """The same, but that its build cannot be."""
+        found = replace(self, lacks=lacks)
+        object.__setattr__(found, "type", self.type)
+        return found
 
     def settled(self, namespace: Namespace) -> Source:
         assert self.resolve is not None
@@ -83,6 +97,16 @@ class TemplateSource(Source):
     @classmethod
     def remove(cls, resource: Resource) -> bool:
         raise SourceError(f"{resource} is of no source that there is")
+
+
+def _check_name(builder: Builder) -> None:
+    if not re.fullmatch(NAME, builder.name):
+        place = builder.value.entries().get("name", builder.value)
+        raise place.error(
+            f"the builder's name {builder.name!r} is part of what pytest calls its tests: it is of "
+            'letters, digits, ".", "_" and "-" here, begins with a letter or digit, and has no '
+            "expression"
+        )
 
 
 def _source(component: Component, name: str, started: int) -> Source:

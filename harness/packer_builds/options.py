@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 import typing
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
     from harness.options import Options
     from harness.packer import Component, Value
+
+SCRIPTS = ("script", "scripts")
+"""Options that name files of this computer."""
+_META = ("name", "params", "only", "except_", "override", "pause_before", "max_retries")
+"""Ours for what a template says elsewhere."""
 
 THERE_ARE: dict[str, Callable[[], Collection[str]]] = {
     "builder": registry.types,
@@ -45,10 +51,12 @@ def made(
         TemplateError: an option is unknown, of another type, or wrong.
     """
     what, hints = component.type, kind.hints()
+    fields = {option.name for option in dataclasses.fields(kind)}  # type: ignore[arg-type]  # all kinds are
     for name, value in options.items():
-        if name not in hints and name in kind.instead:
+        if name not in fields and name in kind.instead:
             raise value.key_error(f"{what} has no option {name!r}: {kind.instead[name]}")
-    packer.refuse_unknown(options, [name for name in hints if name not in more], what)
+    known = sorted(fields - {*more, *_META})
+    packer.refuse_unknown(options, known, what)
     values = {
         name: converted(value, hints[name])
         for name, value in options.items()
@@ -58,6 +66,20 @@ def made(
         return kind(**values, **more)
     except ConfigurationError as error:
         raise component.error(str(error)) from None
+
+
+def require_files(component: Component, option: str, folder: Path) -> None:
+    """Refuse what names files that are not there, as far as that is known by now.
+
+    Raises:
+        TemplateError: it does.
+    """
+    value = component.options.get(option)
+    if value is None or isinstance(value.data, packer.DeferredText):
+        return
+    for name in packer.as_list(value, packer.as_text):
+        if name and not (folder / Path(name).expanduser()).exists():
+            raise value.error(f"there is no file {name!r} (paths start at {folder})")
 
 
 def converted(value: Value, hint: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from harness.errors import ConfigurationError
 from harness.given import Namespace
 from harness.masking import Masker
-from harness.plugin import variables
+from harness.plugin import template_paths, variables
 from harness.units import table
 
 if TYPE_CHECKING:
@@ -23,6 +25,13 @@ _HEADER = ("NAME", "VALUE", "FROM", "DESCRIPTION")
 _QUIET = -2
 """pytest's verbosity that shows nothing but errors."""
 _FINE = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    folder = tempfile.TemporaryDirectory()
+    config.add_cleanup(folder.cleanup)
+    config.args = [template_paths.module(argument, Path(folder.name)) for argument in config.args]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,7 +59,8 @@ def _described(config: pytest.Config) -> Iterator[str]:
     for module, declared in _modules(config):
         rows = _rows(declared, variables.given(config))
         if rows:
-            yield os.path.relpath(module.path, config.invocation_params.dir)
+            path = template_paths.origin(module.path, vars(module.obj))
+            yield os.path.relpath(path, config.invocation_params.dir)
             yield from (f"  {line}" for line in table([_HEADER, *rows]))
 
 

@@ -129,7 +129,10 @@ class Given:
                 )
 
     def undeclared(self, declared: Iterable[str]) -> Iterator[str]:
-        """A sentence for each name in a file that nobody has declared."""
+        """A sentence for each name in a file that nobody has declared.
+
+        And for each in the environment that is nearly a declared one: others are somebody else's.
+        """
         known = sorted(set(declared))
         for origin, values in self.files:
             for name in values:
@@ -139,6 +142,15 @@ class Given:
                         f"warning: {origin} has {name!r}, which is no variable of the builds "
                         f"collected{f': {near}' if near else ''}"
                     )
+
+        for name, text in self.environ.items():
+            own = name.removeprefix(ENVIRONMENT)
+            near = suggestion(own, known) if own != name and text and own not in known else ""
+            if near:
+                yield (
+                    f"warning: {name} is set, and {own!r} is no variable of the builds collected: "
+                    f"{near}"
+                )
 
     def ways(self, variable: Variable) -> str:
         """Each way to give a variable its value; and what somebody may have meant for it."""

@@ -47,7 +47,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     wrong = [*dict.fromkeys((*variables.refused(config), *_wrong(config)))]
-    lines = [*_described(config)] or ["no variable is declared"]
+    lines = [*_described(config), *_in_vain(config)] or ["no variable is declared"]
     writer = config.get_terminal_writer()
     for line in (*lines, *variables.warnings(config), *wrong):
         writer.line(line)
@@ -62,6 +62,15 @@ def _described(config: pytest.Config) -> Iterator[str]:
             path = template_paths.origin(module.path, vars(module.obj))
             yield os.path.relpath(path, config.invocation_params.dir)
             yield from (f"  {line}" for line in table([_HEADER, *rows]))
+
+
+def _in_vain(config: pytest.Config) -> Iterator[str]:
+    for module, names in config.stash.get(variables.IN_VAIN, {}).items():
+        path = os.path.relpath(module.path, config.invocation_params.dir)
+        yield (
+            f"{path} declares {', '.join(map(repr, names))}, and has no build: variables are those "
+            "of the builds of their module"
+        )
 
 
 def _modules(config: pytest.Config) -> Iterator[tuple[pytest.Module, Iterable[Variable]]]:

@@ -92,6 +92,17 @@ def test_of_a_part_and_of_nothing(project: Project) -> None:
     assert listed(project, "test_plain.py") == (0, ["no variable is declared"])
 
 
+def test_of_a_module_without_builds(project: Project) -> None:
+    project.write("harness.var('a'), harness.var('b')\ndef test_x(): pass", "test_vars")
+    assert listed(project, "test_vars.py") == (
+        0,
+        [
+            "test_vars.py declares 'a', 'b', and has no build: variables are those of the builds "
+            "of their module"
+        ],
+    )
+
+
 def test_of_a_packer_template(project: Project) -> None:
     (project.path / "packer").mkdir()
     template = {"variables": {"a": "x", "b": "{{user `a`}}-y"}, "builders": [{"type": "qemu"}]}

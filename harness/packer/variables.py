@@ -106,7 +106,7 @@ def resolve_all(
 def _why(error: NoValueError, name: str, ways: Callable[[str], str]) -> NoValue:
     if not error.unset:  # it is made of another one, which is the one to give
         return NoValue(error.message)
-    set_it = f"{error.message}: set it, or {ways(name)}"
+    set_it = f"{error.message}: set it, to nothing if that is meant, or {ways(name)}"
     return NoValue(f"the variable {name!r} has no value, since {set_it}")
 
 

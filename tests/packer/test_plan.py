@@ -120,7 +120,7 @@ def test_an_unset_variable_of_the_environment_is_missing_where_it_is_used(text: 
     with pytest.raises(
         TemplateError,
         match=r"the variable 'a' has no value, since NOT_SET is not set in the environment: "
-        r"set it, or give it with --var a=",
+        r"set it, to nothing if that is meant, or give it with --var a=",
     ):
         prepared.plan("other")
 

@@ -389,7 +389,7 @@ def test_what_is_not_set_in_the_environment_is_missing_for_builds_that_use_it(
     (told,) = [line for line in result.errlines if line.startswith("ERROR: ")]
     assert told.startswith("ERROR: web.fake: build.json:")
     assert "the variable 'key' has no value, since CLOUD_KEY is not set in the environment" in told
-    assert "set it, or give --var key=VALUE, --var-file FILE with it, HARNESS_VAR_key" in told
+    assert "set it, to nothing if that is meant, or give --var key=VALUE, --var-file FILE" in told
     listed = variables_of(project)
     assert listed.ret == 0
     assert {tuple(line.split()) for line in listed.outlines} >= {

@@ -81,7 +81,7 @@ def _typed(kind: Any, given: object) -> Any:
     if kind is list and isinstance(given, list | tuple):
         return [*given]
     if kind is Path and isinstance(given, PurePath):
-        return given
+        return _at_home(given)
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     if kind is float and is_number:
         return _finite(given)
@@ -112,7 +112,14 @@ def _truth(given: str) -> bool:
 def _path(given: str) -> Path:
     if not given.strip():  # which would be the current folder
         raise ValueError(given)
-    return Path(given).expanduser()
+    return _at_home(given)
+
+
+def _at_home(given: str | PurePath) -> Path:
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:  # there is no such user
+        raise ValueError(given) from None
 
 
 def _list(given: str) -> list[Any]:

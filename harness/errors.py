@@ -5,6 +5,7 @@ A message names the object, the value, the valid choices and the way out.
     HarnessError
     ├── ConfigurationError (ValueError)   an option, a build or a selection is wrong
     │   ├── TemplateError                 a Packer template is wrong
+    │   ├── MissingValueError             a variable has no value
     │   └── UnknownVariableError (AttributeError)  `variables` has no such attribute
     ├── ToolMissingError                  a program that a source needs is not installed
     ├── SourceError                       a source could not launch, stop or capture a machine
@@ -47,6 +48,10 @@ class TemplateError(ConfigurationError):
         self.file = file
         self.line = line
         self.column = column
+
+
+class MissingValueError(ConfigurationError):
+    """A variable has no value; the message has each way to give it one."""
 
 
 class UnknownVariableError(ConfigurationError, AttributeError):

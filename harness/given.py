@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
+import functools
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness import conversion
-from harness.errors import ConfigurationError, UnknownVariableError
+from harness.errors import ConfigurationError, MissingValueError, UnknownVariableError
+from harness.masking import Masker
 from harness.secret import MASK, Secret, hidden, secrets_in
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ class Given:
         environ: the environment.
         files: what each ``--var-file`` has, in their order.
         command_line: what ``--var`` gives.
-        started: when that was, in seconds since 1970.
+        started: when that was, in seconds since 1970; 0: never, so that nothing that a value is
+            made of differs from one time to another.
     """
 
     project: Mapping[str, Any] = field(default_factory=dict)
@@ -52,8 +55,42 @@ class Given:
     command_line: Mapping[str, str] = field(default_factory=dict)
     started: int = 0
 
+    @functools.cached_property
+    def at_no_time(self) -> Given:
+        """The same without the moment."""
+        return replace(self, started=0)
+
     def find(self, variable: Variable) -> Value | None:
         """The value that counts; None: there is none.
+
+        Raises:
+            ConfigurationError: it is wrong.
+        """
+        try:
+            return self.value(variable)
+        except MissingValueError:
+            return None
+
+    def value(self, variable: Variable) -> Value:
+        """The same.
+
+        Raises:
+            MissingValueError: there is none.
+            ConfigurationError: it is wrong.
+        """
+        found = self.written(variable)
+        if found is None:
+            about = f" ({variable.description})" if variable.description else ""
+            raise MissingValueError(
+                f"the variable {variable.name!r}{about} has no value: {self.ways(variable)}"
+            )
+        if variable.resolve is None:
+            return found
+        text = variable.resolve(self)
+        return Value(conversion.convert(variable, text, found.origin), found.origin)
+
+    def written(self, variable: Variable) -> Value | None:
+        """The value as somebody has given it; it may be still to be resolved.
 
         Raises:
             ConfigurationError: it is of the wrong type.
@@ -92,7 +129,10 @@ class Given:
                 )
 
     def undeclared(self, declared: Iterable[str]) -> Iterator[str]:
-        """A sentence for each name in a file that nobody has declared."""
+        """A sentence for each name in a file that nobody has declared.
+
+        And for each in the environment that is nearly a declared one: others are somebody else's.
+        """
         known = sorted(set(declared))
         for origin, values in self.files:
             for name in values:
@@ -102,6 +142,15 @@ class Given:
                         f"warning: {origin} has {name!r}, which is no variable of the builds "
                         f"collected{f': {near}' if near else ''}"
                     )
+
+        for name, text in self.environ.items():
+            own = name.removeprefix(ENVIRONMENT)
+            near = suggestion(own, known) if own != name and text and own not in known else ""
+            if near:
+                yield (
+                    f"warning: {name} is set, and {own!r} is no variable of the builds collected: "
+                    f"{near}"
+                )
 
     def ways(self, variable: Variable) -> str:
         """Each way to give a variable its value; and what somebody may have meant for it."""
@@ -138,22 +187,28 @@ class Namespace:
             raise UnknownVariableError(
                 f"there is no variable {name!r} here: {near or f'there are {known}'}"
             )
-        variable = self.declared[name]
-        found = self.given.find(variable)
-        if found is None:
-            about = f" ({variable.description})" if variable.description else ""
-            raise ConfigurationError(
-                f"the variable {name!r}{about} has no value: {self.given.ways(variable)}"
-            )
-        return found
+        return self.given.value(self.declared[name])
 
     def missing(self) -> Iterator[Variable]:
-        yield from (v for v in self.declared.values() if self.given.find(v) is None)
+        """Those that nobody has given a value, whatever uses them."""
+        yield from (v for v in self.declared.values() if self.given.written(v) is None)
 
     def shown(self) -> dict[str, Any]:
         """The values as JSON knows them, secrets masked; without those that are missing."""
         found = {name: self.given.find(v) for name, v in sorted(self.declared.items())}
-        return {name: _as_json(value.value) for name, value in found.items() if value}
+        masked = self.masker().value
+        return {name: masked(_as_json(value.value)) for name, value in found.items() if value}
+
+    def inputs(self) -> dict[str, Any]:
+        """The same, where only the moment at which a run starts makes no difference."""
+        return replace(self, given=self.given.at_no_time).shown()
+
+    def masker(self) -> Masker:
+        """Of the secrets among the values: a text may be made of one."""
+        masker = Masker()
+        for _, secret in self.secrets():
+            masker.hide(secret)
+        return masker
 
     def secrets(self) -> Iterator[tuple[str, Secret]]:
         """Each secret among the values, with a name for messages."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness import conversion
 from harness.errors import ConfigurationError
-from harness.masking import Masker
 from harness.options import takes_secret
 from harness.secret import Secret
 from harness.variables import Variable, filled, names_in, variables_in
@@ -52,7 +51,7 @@ def resolved(source: S, namespace: Namespace) -> S:
         return dataclasses.replace(source, **changed) if changed else source  # type: ignore[type-var]  # as above
     except ConfigurationError as error:
         end = told(source, namespace) if changed else ""
-        raise ConfigurationError(_masked(f"{error}{end}", namespace)) from None
+        raise ConfigurationError(namespace.masker().text(f"{error}{end}")) from None
 
 
 def told(source: Source, namespace: Namespace) -> str:
@@ -122,10 +121,3 @@ def _revealed(value: Any) -> Any:
     if isinstance(value, list):
         return [_revealed(each) for each in value]
     return value.reveal() if isinstance(value, Secret) else value
-
-
-def _masked(text: str, namespace: Namespace) -> str:
-    masker = Masker()
-    for _, secret in namespace.secrets():
-        masker.hide(secret)
-    return masker.text(text)

@@ -50,7 +50,7 @@ def input_hash(source: Source, context: Context, calls: Sequence[Call]) -> str:
     options = context.events.masker.value({**source.options(), **source.facts(context)})
     version = metadata.version("pytest-image-harness")
     steps = [[call.method, call.arguments, call.files] for call in calls]
-    variables = context.variables.shown()
+    variables = context.variables.inputs()
     parts = [context.build, source.type, options, variables, steps, context.code_digest, version]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -67,13 +67,36 @@ def _yaml(text: str) -> Any:
     import yaml  # while nobody needs it, it costs nothing
 
     try:
-        return yaml.safe_load(text) if text.strip() else {}
+        return _loaded(text) if text.strip() else {}
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ValueError(f"{at}it is no YAML") from None
     except yaml.YAMLError:
         raise ValueError("it is no YAML") from None
+
+
+def _loaded(text: str) -> Any:
+    import yaml  # as above
+
+    class Loader(yaml.SafeLoader):
+        def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+            # Here and not where mappings are made: by then << has put names of others into them.
+            node = super().compose_mapping_node(anchor)
+            known = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    if (key.tag, key.value) in known:
+                        at = f"line {key.start_mark.line + 1}, column {key.start_mark.column + 1}"
+                        raise ValueError(f"{at}: {key.value!r} is there twice")
+                    known.add((key.tag, key.value))
+            return node
+
+    loader = Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {

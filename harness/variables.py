@@ -17,6 +17,8 @@ from harness.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from harness.given import Given
+
 MADE = "__harness_variables__"
 """In a module: every variable that it has declared, whether or not one of its names holds it."""
 _IN_TEXT = re.compile(r"\{\{var\.[^{}]*\}\}|\{var\.([^{}]*)\}")
@@ -44,6 +46,8 @@ class Variable:
     description: str
     place: str = field(compare=False)
     """The file and line of its declaration."""
+    resolve: Callable[[Given], str] | None = field(default=None, compare=False)
+    """What its text comes to, if that is more than a text; may raise `MissingValueError`."""
 
     def __repr__(self) -> str:
         return f"var({self.name!r})"

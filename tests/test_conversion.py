@@ -33,6 +33,7 @@ def converted(given: Any, **options: Any) -> Any:
         (True, bool, True),
         ("a/b", Path, Path("a/b")),
         ("~/a", Path, Path.home() / "a"),
+        (Path("~/a"), Path, Path.home() / "a"),
         ("a, b,c", list, ["a", "b", "c"]),
         ("", list, []),
         ('["a,b", 1]', list, ["a,b", 1]),
@@ -48,6 +49,7 @@ def test_what_is_given_becomes_the_variables_type(given: Any, kind: type, value:
 @pytest.mark.parametrize(
     ("given", "kind", "valid"),
     [
+        ("~no-such-user-here/a", Path, "a path"),
         (12, str, "a text; in a file, quote it"),
         (True, str, "a text"),
         (None, str, "a text"),

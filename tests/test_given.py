@@ -86,11 +86,15 @@ def test_nothing_of_it_is_shown_by_accident() -> None:
 
 def test_what_nobody_declares() -> None:
     given = Given(
-        files=[VarFile("--var-file f", {"a": 1, "b": 2})], command_line={"secert": "s3cret"}
+        environ={"HARNESS_VAR_bbb": "s3cret", "HARNESS_VAR_b": "", "HARNESS_VAR_other": "s3cret"},
+        files=[VarFile("--var-file f", {"a": 1, "b": 2})],
+        command_line={"secert": "s3cret"},
     )
     assert [*given.undeclared(["a", "bb"])] == [
         "warning: --var-file f has 'b', which is no variable of the builds collected: "
-        "did you mean 'bb'?"
+        "did you mean 'bb'?",
+        "warning: HARNESS_VAR_bbb is set, and 'bbb' is no variable of the builds collected: "
+        "did you mean 'bb'?",
     ]
     with pytest.raises(ConfigurationError, match="did you mean 'secret'") as caught:
         given.refuse_undeclared(["secret"])

@@ -31,6 +31,13 @@ def test_each_kind_is_read(tmp_path: Path, name: str, text: str) -> None:
     assert var_files.read(tmp_path / name) == {"a": "x", "n": 8, "l": ["y"], "b": True}
 
 
+def test_what_yaml_merges_may_be_there_again(tmp_path: Path) -> None:
+    text = "b: &b {x: 1}\nd:\n  e: &e {<<: *b, x: 2}\nf: {<<: *e, x: 3}\n"
+    (tmp_path / "a.yaml").write_text(text)
+    found = var_files.read(tmp_path / "a.yaml")
+    assert found == {"b": {"x": 1}, "d": {"e": {"x": 2}}, "f": {"x": 3}}
+
+
 @pytest.mark.parametrize("name", ["a.json", "a.toml", "a.yaml"])
 def test_an_empty_one_has_none(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("{}" if name == "a.json" else "")
@@ -46,6 +53,8 @@ def test_an_empty_one_has_none(tmp_path: Path, name: str) -> None:
         ("a.json", "[" * 100_000, "a.json: "),
         ("a.toml", "a = s3cret", "line 1, column 5"),
         ("a.yaml", "a: 's3cret\n b: [", "line 2, column 6: it is no YAML"),
+        ("a.yaml", "a: s3cret\nb: c\n'a': y", "line 3, column 1: 'a' is there twice"),
+        ("a.yaml", "l: [{a: s3cret, a: y}]", "line 1, column 17: 'a' is there twice"),
         ("a.yaml", "1: s3cret", "write names and their values"),
         ("a.yaml", "s3cret", "write names and their values"),
         ("a.yaml", "a: !!python/object:os.system s3cret", "it is no YAML"),

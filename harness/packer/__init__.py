@@ -33,8 +33,16 @@ from Packer on purpose is listed in tests/packer/differences.py, each with its r
 
 from harness.packer.components import Builder, Component, PostProcessor, Provisioner
 from harness.packer.expressions import DeferredText
-from harness.packer.plan import Plan, Prepared, Step, prepare, selected
-from harness.packer.scope import VERSION, Facts
+from harness.packer.plan import (
+    Plan,
+    Prepared,
+    Step,
+    prepare,
+    prepare_with,
+    resolve_variables,
+    selected,
+)
+from harness.packer.scope import VERSION, Facts, NoValue
 from harness.packer.template import Template, read
 from harness.packer.values import Value, refuse_unknown
 from harness.packer.variables import Variable
@@ -55,6 +63,7 @@ __all__ = [
     "Component",
     "DeferredText",
     "Facts",
+    "NoValue",
     "Plan",
     "PostProcessor",
     "Prepared",
@@ -71,8 +80,10 @@ __all__ = [
     "as_mapping",
     "as_text",
     "prepare",
+    "prepare_with",
     "read",
     "refuse_unknown",
     "render",
+    "resolve_variables",
     "selected",
 ]

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from harness.packer import functions
-from harness.packer.lexer import ExpressionError
+from harness.packer.lexer import ExpressionError, NoValueError
 from harness.packer.position import nearest
-from harness.packer.scope import Budget, Scope
+from harness.packer.scope import Budget, NoValue, Scope
 from harness.packer.syntax import Call, Expression, Field, If, Literal, Node, parse
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 50
 """How many variables with fields may be made of each other."""
+DECIDING = frozenset({"and", "or", "not", "eq", "ne"})
+"""Functions whose author has thought of what is empty."""
 MAX_WAITING = 10_000
 """How many expressions a text may have that wait for fields, those of its variables included."""
 
@@ -70,6 +72,20 @@ def resolve(text: str, scope: Scope, origin: Origin) -> str | DeferredText:
     Raises:
         TemplateError: an expression in it is wrong, or uses what there is not.
     """
+    found = resolve_if_possible(text, scope, origin)
+    if isinstance(found, NoValueError):
+        raise origin.error_in(found.index, found.message)
+    return found
+
+
+def resolve_if_possible(
+    text: str, scope: Scope, origin: Origin
+) -> str | DeferredText | NoValueError:
+    """The same; where it uses what has no value, that.
+
+    Raises:
+        TemplateError: as `resolve` does otherwise.
+    """
     try:
         nodes = parse(text)
         for call in calls(nodes):
@@ -78,6 +94,8 @@ def resolve(text: str, scope: Scope, origin: Origin) -> str | DeferredText:
         if all(isinstance(node, str) for node in folded):
             return "".join(map(str, folded))
         return _deferred(text, folded, scope, origin)
+    except NoValueError as error:
+        return error
     except ExpressionError as error:
         raise origin.error_in(error.index, error.message) from None
 
@@ -145,7 +163,7 @@ def _fold(nodes: Iterable[Node], scope: Scope) -> Iterator[Node]:
         if isinstance(node, str):
             yield node
         elif isinstance(node, If):
-            condition = _simplify(node.condition, scope)
+            condition = _simplify(node.condition, replace(scope, only_asked=True))
             if isinstance(condition, Literal):
                 yield from _fold(node.body if condition.value else node.otherwise, scope)
             else:
@@ -165,6 +183,8 @@ def _simplify(node: Expression, scope: Scope) -> Expression:
     if node.name == "build" and scope.before_machine:
         message = "build works in provisioners and post-processors alone: there is no machine yet"
         raise ExpressionError(node.index, message)
+    if node.name in DECIDING:
+        scope = replace(scope, only_asked=True)
     if node.name in ("and", "or") and node.arguments:
         return _decided(node, scope)
     simple = replace(node, arguments=tuple(_simplify(a, scope) for a in node.arguments))
@@ -216,6 +236,9 @@ def _evaluate(node: Expression, scope: Scope, fields: Mapping[str, object]) -> s
             break
     try:
         made = functions.call(node.name, scope, arguments)
+    except functions.UnsetError as error:
+        message = f"{error} is not set in the environment"
+        raise NoValueError(node.index, message, unset=str(error)) from None
     except ValueError as error:
         raise ExpressionError(node.index, str(error)) from None
     if node.name in ("and", "or"):
@@ -244,6 +267,10 @@ def _variable(name: str, index: int, scope: Scope, fields: Mapping[str, object])
     if name not in scope.variables:
         raise ExpressionError(index, no_variable(name, scope.variables))
     variable = scope.variables[name]
+    if isinstance(variable, NoValue):
+        if scope.only_asked:
+            return ""
+        raise NoValueError(index, variable.why)
     text = variable if isinstance(variable, str) else variable.render(fields, scope.budget)
     try:
         scope.budget.spend(len(text))

@@ -90,9 +90,15 @@ def _kind(value: object) -> str:
     return _KINDS.get(type(value), "something else")
 
 
+class UnsetError(ValueError):
+    """A variable of the environment that is put into a text is not set."""
+
+
 def _env(scope: Scope, name: str) -> str:
     if not scope.in_variables:
         raise ValueError('env works in "variables" alone: give a variable this default, and use it')
+    if name not in scope.facts.environment and not scope.only_asked:
+        raise UnsetError(name)
     return scope.facts.environment.get(name, "")
 
 

@@ -15,6 +15,17 @@ class ExpressionError(Exception):
         self.message = message
 
 
+class NoValueError(ExpressionError):
+    """What stands there has no value; the message says how to give it one.
+
+    ``unset`` is the variable of the environment that it would be from, if that is why.
+    """
+
+    def __init__(self, index: int, message: str, unset: str = "") -> None:
+        super().__init__(index, message)
+        self.unset = unset
+
+
 class Word(NamedTuple):
     kind: str
     """quoted, raw, number, field, name, pipe, left, right, or space."""

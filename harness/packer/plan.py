@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 from harness.packer import expressions, variables, weak
 from harness.packer.components import Builder, Component, PostProcessor, Provisioner
 from harness.packer.expressions import DeferredText
-from harness.packer.scope import Scope
+from harness.packer.scope import NoValue, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from harness.packer.scope import Facts
     from harness.packer.template import Template
@@ -55,14 +55,15 @@ class Prepared:
 
     template: Template
     facts: Facts = field(repr=False)
-    variables: Mapping[str, str | DeferredText] = field(repr=False)
+    variables: Mapping[str, str | DeferredText | NoValue] = field(repr=False)
     builders: Mapping[str, Builder]
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values of sensitive variables, for what masks them; empty ones are none."""
         names = [v.name for v in self.template.variables.values() if v.sensitive]
-        return tuple(text for name in names if (text := str(self.variables[name])))
+        values = (self.variables[name] for name in names)
+        return tuple(t for v in values if not isinstance(v, NoValue) and (t := str(v)))
 
     def plan(self, name: str, except_: Collection[str] = ()) -> Plan:
         """The plan of a build.
@@ -108,7 +109,32 @@ def prepare(template: Template, given: Mapping[str, str], facts: Facts) -> Prepa
     Raises:
         TemplateError: a variable has no value or a wrong one, or names of builds are wrong.
     """
-    values = variables.resolve_all(template.file, template.variables, given, facts)
+    variables.refuse_missing(template.variables, given)
+    return prepare_with(template, resolve_variables(template, given, facts), facts)
+
+
+def resolve_variables(
+    template: Template,
+    given: Mapping[str, str],
+    facts: Facts,
+    ways: Callable[[str], str] = variables.ways,
+) -> Mapping[str, str | DeferredText | NoValue]:
+    """What variables come to; see `prepare`, and `ways` for how one is given, in messages.
+
+    Raises:
+        TemplateError: one has a wrong value. One that has none is an error where it is used.
+    """
+    return variables.resolve_all(template.file, template.variables, given, facts, ways)
+
+
+def prepare_with(
+    template: Template, values: Mapping[str, str | DeferredText | NoValue], facts: Facts
+) -> Prepared:
+    """The template with values that `resolve_variables` has found.
+
+    Raises:
+        TemplateError: names of builds are wrong.
+    """
     scope = Scope(facts, values, before_machine=True)
     builders: dict[str, Builder] = {}
     for builder in template.builders:

@@ -54,18 +54,26 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class NoValue:
+    """In the place of a variable's value: why it has none, for whoever uses it."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class Scope:
     """What an expression sees where it stands.
 
     ``build_name`` and ``build_type`` are empty where no build is meant: in variables and in names
     of builders. ``in_variables`` is whether `env` is allowed, ``before_machine`` whether `build`
-    is not.
+    is not. ``only_asked`` is whether it goes into no text, but into a decision.
     """
 
     facts: Facts
-    variables: Mapping[str, str | Deferred] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, str | Deferred | NoValue] = field(default_factory=dict, repr=False)
     build_name: str = ""
     build_type: str = ""
     in_variables: bool = False
     before_machine: bool = False
+    only_asked: bool = False
     budget: Budget = field(default_factory=Budget, repr=False, compare=False)

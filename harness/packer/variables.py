@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.errors import TemplateError
-from harness.packer.expressions import DeferredText, calls, no_variable, resolve
-from harness.packer.lexer import ExpressionError
-from harness.packer.scope import Scope
+from harness.packer.expressions import DeferredText, calls, no_variable, resolve_if_possible
+from harness.packer.lexer import ExpressionError, NoValueError
+from harness.packer.scope import NoValue, Scope
 from harness.packer.syntax import Call, Literal, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from harness.packer.expressions import Origin
     from harness.packer.scope import Facts
@@ -55,41 +55,72 @@ class Hidden:
         )
 
 
+def ways(name: str) -> str:
+    """How Packer is given the value of a variable, for messages."""
+    return f"give it with --var {name}=... or in a variable file"
+
+
 def resolve_all(
-    file: str, declared: Mapping[str, Variable], given: Mapping[str, str], facts: Facts
-) -> dict[str, str | DeferredText]:
+    file: str,
+    declared: Mapping[str, Variable],
+    given: Mapping[str, str],
+    facts: Facts,
+    ways: Callable[[str], str] = ways,
+) -> dict[str, str | DeferredText | NoValue]:
     """The value of every variable, declared or only given.
 
     Given values may have expressions in them, as defaults may. A value with fields (``{{.Name}}``)
-    is kept, and gets them where it is used.
+    is kept, and gets them where it is used. What has no value, or is made of what has none (a
+    variable of the environment that is not set, too), is an error where it is used, unless there
+    it only decides something.
 
     Args:
         file: what messages call the template.
         declared: in it.
         given: values that win over defaults, already merged.
         facts: of the run.
+        ways: how to give a variable, by its name, its value.
 
     Raises:
-        TemplateError: a variable has no value, or one with a wrong expression; variables are made
-            of each other in a circle, or of one that there is not.
+        TemplateError: a variable has a wrong expression; variables are made of each other in a
+            circle, or of one that there is not.
     """
-    _refuse_missing(declared, given)
-    texts = {name: variable.default or "" for name, variable in declared.items()} | dict(given)
+    defaults = {name: v.default for name, v in declared.items() if v.default is not None}
+    texts = defaults | dict(given)
+    missing = declared.keys() - texts.keys()
     origins = {name: _origin(file, name, declared, given) for name in texts}
-    needs = {name: _needs(text, origins[name], texts) for name, text in texts.items()}
-    found: dict[str, str | DeferredText] = {}
+    known = declared.keys() | texts
+    needs = {name: _needs(text, origins[name], known) for name, text in texts.items()}
+    needs |= {name: set() for name in missing}
+    found: dict[str, str | DeferredText | NoValue] = {}
     scope = Scope(facts, found, in_variables=True, before_machine=True)
     for name in _order(file, needs, declared):
-        found[name] = resolve(texts[name], scope, origins[name])
+        if name in missing:
+            found[name] = NoValue(f"the variable {name!r} has no value: {ways(name)}")
+            continue
+        value = resolve_if_possible(texts[name], scope, origins[name])
+        found[name] = _why(value, name, ways) if isinstance(value, NoValueError) else value
     return found
 
 
-def _refuse_missing(declared: Mapping[str, Variable], given: Mapping[str, str]) -> None:
+def _why(error: NoValueError, name: str, ways: Callable[[str], str]) -> NoValue:
+    if not error.unset:  # it is made of another one, which is the one to give
+        return NoValue(error.message)
+    set_it = f"{error.message}: set it, to nothing if that is meant, or {ways(name)}"
+    return NoValue(f"the variable {name!r} has no value, since {set_it}")
+
+
+def refuse_missing(declared: Mapping[str, Variable], given: Mapping[str, str]) -> None:
+    """Refuse variables that must be given and are not, used or not, as Packer does.
+
+    Raises:
+        TemplateError: there is one.
+    """
     missing = [v for v in declared.values() if v.default is None and v.name not in given]
     if missing:
         names = ", ".join(repr(variable.name) for variable in missing)
         what = "variable has" if len(missing) == 1 else "variables have"
-        way = f"give it with --var {missing[0].name}=... or in a variable file"
+        way = ways(missing[0].name)
         raise missing[0].value.key_error(f"the {what} no value: {names}; {way}")
 
 
@@ -101,7 +132,7 @@ def _origin(
     return Hidden(declared[name].value) if declared[name].sensitive else declared[name].value
 
 
-def _needs(text: str, origin: Origin, known: Mapping[str, str]) -> set[str]:
+def _needs(text: str, origin: Origin, known: Collection[str]) -> set[str]:
     """The variables that a text uses."""
     try:
         users = (call for call in calls(parse(text)) if call.name == "user" and call.arguments)
@@ -110,7 +141,7 @@ def _needs(text: str, origin: Origin, known: Mapping[str, str]) -> set[str]:
         raise origin.error_in(error.index, error.message) from None
 
 
-def _literal(call: Call, known: Mapping[str, str]) -> str:
+def _literal(call: Call, known: Collection[str]) -> str:
     name = call.arguments[0]
     if not isinstance(name, Literal):
         raise ExpressionError(call.index, "in variables, user takes a name as it is, no function")

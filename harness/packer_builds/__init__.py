@@ -13,7 +13,7 @@ from harness.follower import Follower
 from harness.packer_builds.following import TemplateChain, names
 from harness.packer_builds.plans import Plans
 from harness.packer_builds.provisioning import provision
-from harness.packer_builds.sources import TemplateSource, declared
+from harness.packer_builds.sources import TemplateSource
 from harness.seal import Seal
 
 if TYPE_CHECKING:
@@ -78,7 +78,6 @@ def packer_template(
     except OSError as error:
         raise ConfigurationError(f"packer_template({str(file)!r}): {error}") from None
     plans = Plans(template, path)
-    variables = declared(template)
 
     def function(machine: Machine, variables: Variables) -> None:
         del variables  # taken, so that a missing one is told before anything is created
@@ -88,9 +87,7 @@ def packer_template(
     definition = BuildDefinition(
         name="",  # that of what it is assigned to
         function=function,
-        sources=tuple(
-            TemplateSource.of(builder, plans, variables) for builder in template.builders
-        ),
+        sources=tuple(TemplateSource.of(builder, plans) for builder in template.builders),
         origin=Origin(module, caller.f_lineno, caller.f_globals),
         directory=path.parent,
         files=(path,),

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import packer
-from harness.errors import ConfigurationError
 from harness.packer_builds.options import lacking
+from harness.packer_builds.values import Values
 from harness.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from harness.given import Given, Namespace
+    from harness.given import Namespace
     from harness.packer import Builder, Plan, Prepared, Template
 
 
@@ -28,8 +27,8 @@ class Plans:
 
     def __init__(self, template: Template, path: Path) -> None:
         self.template = template
+        self.values = Values(template, path)
         self.folder = path.parent
-        self._path = path
         self._plans: dict[str, Plan] = {}
         self._prepared: dict[str, Prepared] = {}
 
@@ -39,8 +38,8 @@ class Plans:
         Raises:
             TemplateError: a value or an expression is wrong.
         """
-        facts = _facts(namespace.given, self._path)
-        prepared = packer.prepare(self.template, dict(_given(namespace)), facts)
+        given, values = namespace.given, self.values
+        prepared = packer.prepare_with(self.template, values.of(given), values.facts(given))
         name = next(n for n, b in prepared.builders.items() if b.name == builder.name)
         self._prepared[builder.name] = prepared
         self._plans[builder.name] = prepared.plan(name)
@@ -67,23 +66,3 @@ class Plans:
             for link in chain:
                 if link.choice.includes(builder.name):
                     yield from lacking("post-processor", link)
-
-
-def _facts(given: Given, path: Path) -> packer.Facts:
-    started = datetime.fromtimestamp(given.started, UTC)
-    return packer.Facts(started, Path.cwd(), path, dict(given.environ))
-
-
-def _given(namespace: Namespace) -> Iterator[tuple[str, str]]:
-    """What somebody has given; defaults are the template's own, which may have expressions."""
-    for name in namespace.declared:
-        found = namespace.value(name)
-        if found.is_default:
-            continue
-        value = found.value
-        text = value.reveal() if isinstance(value, Secret) else value
-        if not isinstance(text, str):
-            raise ConfigurationError(
-                f"the variable {name!r} of {found.origin} is no text: {text!r}"
-            )
-        yield name, text

@@ -13,38 +13,22 @@ from harness.packer_builds.options import made
 from harness.packer_builds.qemu import UnsupportedError
 from harness.sources import registry
 from harness.sources.base import Source
-from harness.variables import Nothing, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from harness.given import Namespace
     from harness.model import Resource
-    from harness.packer import Builder, Component, Template, Value
+    from harness.packer import Builder, Component, Value
     from harness.packer_builds.plans import Plans
     from harness.sources.base import Context
+    from harness.variables import Variable
 
     Adapt = Callable[[Component, str], tuple[Mapping[str, Value], dict[str, Any]]]
 
 ADAPTED: dict[str, Adapt] = {"qemu": qemu.adapted}
 """Where a builder's options are not simply the source's: what is left of them, and what is known
 already."""
-
-
-def declared(template: Template) -> tuple[Variable, ...]:
-    """The template's variables as ours; their defaults may have expressions."""
-    return tuple(
-        Variable(
-            name=name,
-            default=Nothing.NOTHING if variable.default is None else variable.default,
-            type=str,
-            env="",
-            sensitive=variable.sensitive,
-            description="",
-            place=variable.value.note("").removesuffix(": "),
-        )
-        for name, variable in template.variables.items()
-    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +49,7 @@ class TemplateSource(Source):
     resolve: Callable[[Namespace], Source] | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, builder: Builder, plans: Plans, variables: tuple[Variable, ...]) -> TemplateSource:
+    def of(cls, builder: Builder, plans: Plans) -> TemplateSource:
         lacks = " ".join(plans.lacked_by(builder))
 
         def resolve(namespace: Namespace) -> Source:
@@ -81,6 +65,7 @@ class TemplateSource(Source):
             return found
 
         _check_name(builder)
+        variables = plans.values.declared
         source = cls(name=builder.name, variables=variables, lacks=lacks, resolve=resolve)
         object.__setattr__(source, "type", builder.type)  # each has its own
         return source

@@ -1,6 +1,7 @@
 """The pytest plugin, by concern. Inert in a session that selects no build."""
 
 pytest_plugins = (
+    "harness.plugin.rootdir",
     "harness.plugin.options",
     "harness.plugin.variables",
     "harness.plugin.tree",

@@ -114,6 +114,7 @@ class BuildFile(pytest.File):
         for problem in _hidden(names.get(ALL, ()), definitions, self.path):
             raise self.CollectError(problem)
         if not definitions:
+            variables.declare_in_vain(self.module, names)
             return []
         if worker.is_worker(self.config) and worker.identity(self.config) is None:
             raise self.CollectError(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import keyword
-import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.plugin import variables
+from harness.plugin import template_paths, variables
 from harness.plugin.collection import names_of_builds, selected_builds
 
 if TYPE_CHECKING:
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
     Look = Callable[[list["CollectedBuild"]], None]
 
-_MODULE = "import harness\n\n{name} = harness.packer_template({path!r}, untested=True)\n"
 FOLDER = "builds"
 """Where builds are by custom: what is examined where nothing is named, if it is there."""
 _SILENT = ("terminalreporter", "lfplugin", "nfplugin", "stepwiseplugin")
@@ -69,7 +66,7 @@ class Examination:
         if config.args_source is not pytest.Config.ArgsSource.ARGS and folder.is_dir():
             config.args = [str(folder)]
         self._where = ", ".join(config.args)
-        config.args = [_module(arg, Path(self._folder)) for arg in config.args]
+        config.args = [template_paths.module(arg, Path(self._folder)) for arg in config.args]
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -102,18 +99,6 @@ class Examination:
             self.problems += (lacks for b in builds if (lacks := b.source.lacking()))
         if self._look is not None:
             self._look(builds)
-
-
-def _module(argument: str, folder: Path) -> str:
-    """The module that stands for a Packer template; for anything else the argument itself."""
-    path = Path(argument)
-    if path.suffix == ".py" or not path.is_file():
-        return argument
-    stem = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
-    name = stem if re.match(r"[A-Za-z]", stem) and not keyword.iskeyword(stem) else f"build_{stem}"
-    module = folder / f"test_{len(list(folder.iterdir()))}.py"
-    module.write_text(_MODULE.format(name=name, path=str(path.resolve())), encoding="utf-8")
-    return str(module)
 
 
 def _source_problems(config: pytest.Config, builds: list[CollectedBuild]) -> list[str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.errors import ConfigurationError
-from harness.plugin import variables
+from harness.given import Namespace
+from harness.masking import Masker
+from harness.plugin import template_paths, variables
 from harness.units import table
 
 if TYPE_CHECKING:
@@ -23,6 +27,13 @@ _QUIET = -2
 _FINE = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    folder = tempfile.TemporaryDirectory()
+    config.add_cleanup(folder.cleanup)
+    config.args = [template_paths.module(argument, Path(folder.name)) for argument in config.args]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.option.verbose = _QUIET
 
@@ -35,8 +46,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
-    wrong = [*variables.refused(config), *_wrong(config)]
-    lines = [*_described(config)] or ["no variable is declared"]
+    wrong = [*dict.fromkeys((*variables.refused(config), *_wrong(config)))]
+    lines = [*_described(config), *_in_vain(config)] or ["no variable is declared"]
     writer = config.get_terminal_writer()
     for line in (*lines, *variables.warnings(config), *wrong):
         writer.line(line)
@@ -46,10 +57,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _described(config: pytest.Config) -> Iterator[str]:
     for module, declared in _modules(config):
-        rows = [_row(variable, variables.given(config)) for variable in declared]
+        rows = _rows(declared, variables.given(config))
         if rows:
-            yield os.path.relpath(module.path, config.invocation_params.dir)
+            path = template_paths.origin(module.path, vars(module.obj))
+            yield os.path.relpath(path, config.invocation_params.dir)
             yield from (f"  {line}" for line in table([_HEADER, *rows]))
+
+
+def _in_vain(config: pytest.Config) -> Iterator[str]:
+    for module, names in config.stash.get(variables.IN_VAIN, {}).items():
+        path = os.path.relpath(module.path, config.invocation_params.dir)
+        yield (
+            f"{path} declares {', '.join(map(repr, names))}, and has no build: variables are those "
+            "of the builds of their module"
+        )
 
 
 def _modules(config: pytest.Config) -> Iterator[tuple[pytest.Module, Iterable[Variable]]]:
@@ -58,6 +79,15 @@ def _modules(config: pytest.Config) -> Iterator[tuple[pytest.Module, Iterable[Va
         # Shared checks come behind their build's own module, and have the same.
         modules.setdefault(id(declared), (module, declared.all().values()))
     yield from modules.values()
+
+
+def _rows(declared: Iterable[Variable], given: Given) -> list[tuple[str, ...]]:
+    namespace = Namespace({v.name: v for v in declared}, given)
+    try:
+        masker = namespace.masker()
+    except ConfigurationError:  # which is told of each that is wrong
+        masker = Masker()
+    return [tuple(map(masker.text, _row(v, given))) for v in namespace.declared.values()]
 
 
 def _row(variable: Variable, given: Given) -> tuple[str, ...]:

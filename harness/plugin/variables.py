@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,9 +17,10 @@ from harness.given import Given, Namespace, Variables
 from harness.plugin import options, worker
 from harness.secret import MASK
 from harness.substitution import resolved, told
+from harness.variables import MADE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from harness.declared import Declared
     from harness.plugin.collection import CollectedBuild
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MODULES = pytest.StashKey[dict[pytest.Module, "Declared"]]()
 """What is declared in each module with builds; shared checks have what their build's module has."""
+IN_VAIN = pytest.StashKey[dict[pytest.Module, list[str]]]()
+"""Names of variables that modules without builds declare."""
 FILES = pytest.StashKey["Sequence[var_files.VarFile]"]()
 GIVEN = pytest.StashKey[Given]()
 
@@ -91,6 +94,12 @@ def declare(module: pytest.Module, declared: Declared) -> Declared:
     """Note what a module's tests may read."""
     module.config.stash.setdefault(MODULES, {})[module] = declared
     return declared
+
+
+def declare_in_vain(module: pytest.Module, names: Mapping[str, Any]) -> None:
+    """Note what a module without builds declares: nobody can give it a value."""
+    if made := names.get(MADE):
+        module.config.stash.setdefault(IN_VAIN, {})[module] = [each.name for each in made]
 
 
 def given(config: pytest.Config) -> Given:
@@ -163,8 +172,8 @@ def _lacking(variable: Variable, builds: Sequence[CollectedBuild]) -> str:
 def _wrong(builds: Iterable[CollectedBuild]) -> list[str]:
     problems = []
     for build in builds:
-        build.values_told = build.values_told or told(build.source, build.variables)
         try:
+            build.values_told = build.values_told or told(build.source, build.variables)
             build.source = resolved(build.source, build.variables).settled(build.variables)
         except ConfigurationError as error:
             problems.append(f"{build.name}: {error}")

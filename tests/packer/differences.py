@@ -80,5 +80,7 @@ OTHERS = {
     "rendered, depending on the order of names; we take what it comes to",
     "null in a variable file": "Packer takes it for an empty string; our caller gives strings",
     "null for a builder": "1.6.6 crashes",
+    "env of what is not set": "Packer takes it for an empty string, which some API then complains "
+    "of; it is an error where such a variable is used, save in if, and, or, not, eq and ne",
 }
 """What is no single text or template."""

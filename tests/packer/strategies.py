@@ -84,6 +84,8 @@ VALUES = st.lists(
 DEFAULTS = st.lists(
     VALUES
     | st.sampled_from(["{{user `a`}}", "{{ user `b` | upper }}", "{{env `HOME`}}", "{{upper `x`}}"])
-    | st.sampled_from(["{{env `NONE`}}", "{{user `c`}}{{user `c`}}", "{{user `d` }}", "{{wrong}}"]),
+    | st.sampled_from(
+        ["{{or (env `NONE`) `none`}}", "{{user `c`}}{{user `c`}}", "{{user `d` }}", "{{wrong}}"]
+    ),
     max_size=3,
 ).map("".join)

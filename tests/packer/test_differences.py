@@ -102,3 +102,15 @@ def test_null_for_a_builder(tmp_path: Path) -> None:
     assert "PACKER CRASH" in peer.run("validate", tmp_path / "t.json").stdout
     with pytest.raises(TemplateError, match=r"^t\.json:1:15: builder 1 is null; it should be an"):
         prepare((tmp_path / "t.json").read_bytes())
+
+
+def test_an_unset_variable_of_the_environment(tmp_path: Path) -> None:
+    variables = {"a": "{{env `NOT_SET`}}", "b": "{{or (env `NOT_SET`) `b`}}"}
+    texts = ["[{{user `a`}}]", "[{{user `b`}}]"]
+    template = peer.of_texts(texts, variables, everything=True)
+    theirs = peer.build(template, tmp_path, {})
+    assert [theirs[f"null.p1.{index}.out"] for index in range(2)] == ["[]", "[b]"]
+    ours = peer.of_texts(texts[1:], variables)
+    assert prepare(json.dumps(ours).encode()).plan("null").provisioners
+    with pytest.raises(TemplateError, match="NOT_SET is not set in the environment"):
+        prepare(json.dumps(peer.of_texts(texts, variables)).encode()).plan("null")

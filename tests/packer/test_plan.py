@@ -107,8 +107,37 @@ def test_given_values_win_and_may_have_expressions() -> None:
     assert prepared.variables == {"a": "X", "b": "X!", "c": "", "undeclared": "u"}
 
 
-def test_an_unset_variable_of_the_environment_is_empty() -> None:
-    assert prepare(variables={"a": "[{{env `NOT_SET`}}]"}).variables == {"a": "[]"}
+UNSET = {"a": "[{{env `NOT_SET` | upper}}]", "b": "{{user `a`}}!", "c": "c"}
+
+
+@pytest.mark.parametrize(
+    "text", ["{{user `a`}}", "{{.F}}{{user `b`}}", "{{if .F}}{{user `a`}}{{end}}"]
+)
+def test_an_unset_variable_of_the_environment_is_missing_where_it_is_used(text: str) -> None:
+    steps = [{"type": "x", "t": "{{user `c`}}"}, {"type": "x", "only": ["other"], "t": text}]
+    prepared = prepare(variables=UNSET, provisioners=steps)
+    assert prepared.plan("null").provisioners
+    with pytest.raises(
+        TemplateError,
+        match=r"the variable 'a' has no value, since NOT_SET is not set in the environment: "
+        r"set it, to nothing if that is meant, or give it with --var a=",
+    ):
+        prepared.plan("other")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{or (env `NOT_SET`) `x`}}", "x"),
+        ("{{upper (or (lower (env `NOT_SET`)) `x`)}}", "X"),
+        ("{{if env `NOT_SET`}}{{env `NOT_SET`}}{{else}}x{{end}}", "x"),
+        ("{{eq (env `NOT_SET`) ``}}", "true"),
+        ("{{or (user `a`) `x`}}", "x"),
+        ("{{if user `a`}}{{user `a`}}{{else}}x{{end}}", "x"),
+    ],
+)
+def test_a_decision_may_be_about_what_is_not_set(text: str, value: str) -> None:
+    assert prepare(variables={**UNSET, "d": text}).variables["d"] == value
 
 
 def test_secrets_are_known_and_errors_do_not_show_them() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -288,3 +289,124 @@ def test_every_post_processor_has_packers_defaults(project: Project) -> None:
     names = ("compress", "checksum", "artifice", "post-image")
     assert {outcomes[f"web::{name}[fake]"] for name in names} == {"PASSED"}
     assert (project.path / "id").read_text().startswith("image-of-fake-")
+
+
+def variables_of(project: Project, *arguments: str) -> pytest.RunResult:
+    """`harness variables`."""
+    command = "import harness.cli; raise SystemExit(harness.cli.main())"
+    return project.pytester.run(sys.executable, "-c", command, "variables", *arguments)
+
+
+RESOLVED: dict[str, Any] = {
+    "variables": {
+        "a": "x",
+        "b": "{{user `a`}}-y",
+        "c": "{{env `LEVEL`}}",
+        "host": "{{.Host}}",
+        "token": "s3cr3t-t",
+        "url": "http://{{user `token`}}@{{user `b`}}",
+        "moment": "{{timestamp}}",
+        "id": "{{uuid}}",
+    },
+    "sensitive-variables": ["token"],
+    "builders": [{"type": "fake"}],
+    "provisioners": [{"type": "shell-local", "inline": ["echo id {{user `id`}} >id"]}],
+    "post-processors": [{"type": "shell-local", "inline": ["echo {{user `c`}} >followed"]}],
+}
+READ = """
+web = harness.packer_template("build.json")
+
+def test_values(web, variables):
+    assert (variables.b, variables.c, variables.host) == ("x-y", "3", "{{.Host}}")
+    assert variables.url == "http://s3cr3t-t@x-y"
+    assert f"id {variables.id}\\n" == pathlib.Path("id").read_text()
+"""
+
+
+def test_tests_read_what_variables_come_to(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEVEL", "3")
+    write(project, RESOLVED, READ)
+    assert project.run().ret == 0
+    inputs = project.manifest()["web.fake"]["inputs"]["variables"]
+    assert (inputs["b"], inputs["c"], inputs["url"]) == ("x-y", "3", "http://***@x-y")
+    assert inputs["moment"].isdecimal()
+    listed = variables_of(project).outlines
+    assert ["b", "'x-y'", "default"] in [line.split() for line in listed]
+    assert ["url", "'http://***@x-y'", "default"] in [line.split() for line in listed]
+    assert "s3cr3t-t" not in "\n".join(listed)
+
+
+def test_what_variables_come_to_decides_whether_an_image_is_up_to_date(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = RESOLVED | {"provisioners": []}
+    write(project, template, 'web = harness.packer_template("build.json", untested=True)')
+    options = ("--var", "b=z", "--var", "token=another", "--skip-unchanged")
+    for level, token, outcome in (("3", "token-one", "PASSED"), ("3", "token-two", "SKIPPED")):
+        monkeypatch.setenv("LEVEL", level)
+        outcomes = project.outcomes(*options[:2], "--var", f"token={token}", options[-1])
+        assert set(outcomes.values()) == {outcome}
+    monkeypatch.setenv("LEVEL", "4")
+    assert set(project.outcomes(*options).values()) == {"PASSED"}
+    assert (project.path / "followed").read_text() == "4\n"
+
+
+@pytest.mark.parametrize("wrong", ["{{user `nothing`}}", "{{user `b`}}"])
+def test_a_variable_that_cannot_be_is_told_once(project: Project, wrong: str) -> None:
+    template = {"variables": {"a": "x", "b": wrong}, "builders": [{"type": "fake"}]}
+    write(project, template, READ)
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    told = [line for line in result.errlines if "build.json:" in line]
+    assert len(told) == 1
+    assert told[0].startswith("ERROR: web.fake: build.json:")
+    listed = variables_of(project)
+    assert listed.ret == 2
+    assert len([line for line in listed.outlines if line.startswith("build.json:")]) == 1
+
+
+UNSET: dict[str, Any] = {
+    "variables": {"key": "{{env `CLOUD_KEY`}}", "login": "me:{{user `key`}}", "c": "c"},
+    "builders": [{"type": "fake"}, {"type": "fake", "name": "local"}],
+    "provisioners": [{"type": "shell", "inline": ["echo {{user `c`}}"]}],
+    "post-processors": [
+        {"type": "shell-local", "only": ["fake"], "inline": ["echo {{user `login`}} >followed"]}
+    ],
+}
+
+
+def test_what_is_not_set_in_the_environment_is_missing_for_builds_that_use_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLOUD_KEY", raising=False)
+    write(project, UNSET, 'web = harness.packer_template("build.json", untested=True)')
+    assert project.run("--only", "local").ret == 0
+    assert project.manifest()["web.local"]["inputs"]["variables"] == {"c": "c"}
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (told,) = [line for line in result.errlines if line.startswith("ERROR: ")]
+    assert told.startswith("ERROR: web.fake: build.json:")
+    assert "the variable 'key' has no value, since CLOUD_KEY is not set in the environment" in told
+    assert "set it, to nothing if that is meant, or give --var key=VALUE, --var-file FILE" in told
+    listed = variables_of(project)
+    assert listed.ret == 0
+    assert {tuple(line.split()) for line in listed.outlines} >= {
+        ("key", "missing"),
+        ("login", "missing"),
+    }
+    assert project.run("--var", "key=k").ret == 0
+    monkeypatch.setenv("CLOUD_KEY", "")  # somebody means it
+    assert project.run().ret == 0
+    assert (project.path / "followed").read_text() == "me:\n"
+
+
+def test_a_test_that_reads_what_is_not_set_is_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLOUD_KEY", raising=False)
+    write(project, UNSET, BUILD.replace("who", "login"))
+    result = project.run("--only", "local")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*MissingValueError: the variable 'key' has no value, since CL*"])

@@ -13,7 +13,8 @@ from harness import packer
 from harness.errors import TemplateError
 from harness.given import Given, Namespace
 from harness.packer_builds.plans import Plans
-from harness.packer_builds.sources import TemplateSource, declared
+from harness.packer_builds.sources import TemplateSource
+from harness.packer_builds.values import Values
 from harness.sources.qemu import Qemu
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def settled(builder: dict[str, Any], **variables: str) -> Source:
     content = {"builders": [builder], "variables": variables}
     template = packer.read(json.dumps(content).encode(), "build.json")
     plans = Plans(template, Path("build.json").resolve())
-    source = TemplateSource.of(template.builders[0], plans, declared(template))
+    source = TemplateSource.of(template.builders[0], plans)
     by_name = {variable.name: variable for variable in source.variables}
     return source.settled(Namespace(by_name, Given(started=STARTED)))
 
@@ -128,3 +129,17 @@ def test_several_addresses_are_mirrors() -> None:
     found = settled({**DISK, "iso_url": "", "iso_urls": urls})
     assert isinstance(found, Qemu)
     assert found.base == urls
+
+
+def test_inputs_do_not_tell_the_moment() -> None:
+    template = packer.read(
+        b'{"builders": [{"type": "qemu"}], "variables": {"m": "{{timestamp}}", "i": "{{uuid}}"}}',
+        "t.json",
+    )
+    values = Values(template, Path("t.json"))
+    first, second = (
+        Namespace({v.name: v for v in values.declared}, Given(started=at)) for at in (1, 2)
+    )
+    assert first.inputs() == second.inputs()
+    assert first.shown()["m"] == "1"
+    assert first.shown()["i"] == first.value("i").value != second.value("i").value

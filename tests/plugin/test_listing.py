@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -9,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.project import Project
 
 BUILDS = """
@@ -28,7 +32,9 @@ def builds(project: Project) -> None:
     (project.path / "checks.py").write_text("def test_y(host): pass\n")
 
 
-def listed(project: Project, *arguments: str) -> tuple[int, list[str]]:
+def listed(
+    project: Project, *arguments: str, pass_fds: Sequence[int] = ()
+) -> tuple[int, list[str]]:
     command = [sys.executable, "-c", "import harness.cli; raise SystemExit(harness.cli.main())"]
     ran = subprocess.run(
         [*command, "variables", *arguments],
@@ -36,6 +42,7 @@ def listed(project: Project, *arguments: str) -> tuple[int, list[str]]:
         capture_output=True,
         text=True,
         check=False,
+        pass_fds=pass_fds,
     )
     assert not (project.path / "diary.txt").exists()
     return ran.returncode, [line for line in (ran.stdout + ran.stderr).splitlines() if line]
@@ -83,3 +90,40 @@ def test_of_a_part_and_of_nothing(project: Project) -> None:
     assert [line for line in listed(project)[1] if "test_" in line] == ["test_db.py", "test_web.py"]
     assert listed(project, "test_db.py")[1][0] == "test_db.py"
     assert listed(project, "test_plain.py") == (0, ["no variable is declared"])
+
+
+def test_of_a_module_without_builds(project: Project) -> None:
+    project.write("harness.var('a'), harness.var('b')\ndef test_x(): pass", "test_vars")
+    assert listed(project, "test_vars.py") == (
+        0,
+        [
+            "test_vars.py declares 'a', 'b', and has no build: variables are those of the builds "
+            "of their module"
+        ],
+    )
+
+
+def test_of_a_packer_template(project: Project) -> None:
+    (project.path / "packer").mkdir()
+    template = {"variables": {"a": "x", "b": "{{user `a`}}-y"}, "builders": [{"type": "qemu"}]}
+    (project.path / "packer" / "build.json").write_text(json.dumps(template))
+    (project.path / "v.json").write_text('{"a": "z"}')
+    assert listed(project, "packer/build.json", "--var-file", "v.json") == (
+        0,
+        [
+            "packer/build.json",
+            "  NAME  VALUE  FROM               DESCRIPTION",
+            "  a     'z'    --var-file v.json",
+            "  b     'z-y'  default",
+        ],
+    )
+
+
+def test_values_may_come_by_a_pipe(project: Project) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b'{"region": "us"}')
+    os.close(writing)
+    status, lines = listed(project, "--var-file", f"/dev/fd/{reading}", pass_fds=[reading])
+    os.close(reading)
+    assert status == 0
+    assert f"--var-file /dev/fd/{reading}" in next(line for line in lines if "region" in line)

@@ -47,9 +47,9 @@ def packer_template(
 
     It differs from Packer in this: a variable that is used and not declared, or has no value, is an
     error; files that it names start at its own folder, and what it writes at pytest's rootdir;
-    names of builders have no expressions, and only what may be in the id of a test; a machine
-    image is the base of ``qemu`` (``disk_image``), and nothing is installed from a CD; an image
-    that is there is never replaced.
+    names of builders have only what may be in the id of a test; a machine image is the base of
+    ``qemu`` (``disk_image``), and nothing is installed from a CD; an image that is there is never
+    replaced.
 
     Args:
         file: the template; a relative path starts at the module's folder.

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from harness.given import Namespace
+    from harness.given import Given, Namespace
     from harness.packer import Builder, Plan, Prepared, Template
 
 
 class Plans:
-    """The plans of one template, by the raw names of its builders.
+    """The plans of one template, by the names of its builds.
 
     Args:
         template: as it was read.
@@ -38,16 +38,27 @@ class Plans:
         Raises:
             TemplateError: a value or an expression is wrong.
         """
-        given, values = namespace.given, self.values
-        prepared = packer.prepare_with(self.template, values.of(given), values.facts(given))
-        name = next(n for n, b in prepared.builders.items() if b.name == builder.name)
-        self._prepared[builder.name] = prepared
-        self._plans[builder.name] = prepared.plan(name)
-        return self._plans[builder.name]
+        prepared = self._prepare(namespace.given)
+        name = _name(builder, prepared)
+        self._prepared[name] = prepared
+        self._plans[name] = prepared.plan(name)
+        return self._plans[name]
+
+    def name(self, builder: Builder, given: Given) -> str:
+        """What a builder's build is called, if its name has expressions.
+
+        Raises:
+            TemplateError: one of them is wrong, or a variable in it has no value.
+        """
+        return _name(builder, self._prepare(given))
 
     def of(self, builder: str) -> Plan:
         """A plan that has been made; ``builder`` is the source's name."""
         return self._plans[builder]
+
+    def _prepare(self, given: Given) -> Prepared:
+        values = self.values
+        return packer.prepare_with(self.template, values.of(given), values.facts(given))
 
     def secrets(self, builder: str) -> Iterator[Secret]:
         """What the template calls sensitive: its defaults are expressions, and come to this."""
@@ -66,3 +77,7 @@ class Plans:
             for link in chain:
                 if link.choice.includes(builder.name):
                     yield from lacking("post-processor", link)
+
+
+def _name(builder: Builder, prepared: Prepared) -> str:
+    return next(name for name, b in prepared.builders.items() if b.name == builder.name)

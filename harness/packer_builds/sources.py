@@ -17,7 +17,7 @@ from harness.sources.base import Source
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from harness.given import Namespace
+    from harness.given import Given, Namespace
     from harness.model import Resource
     from harness.packer import Builder, Component, Value
     from harness.packer_builds.plans import Plans
@@ -47,6 +47,7 @@ class TemplateSource(Source):
     variables: tuple[Variable, ...] = ()
     lacks: str = ""
     resolve: Callable[[Namespace], Source] | None = field(default=None, compare=False)
+    rename: Callable[[Given], str] | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, builder: Builder, plans: Plans) -> TemplateSource:
@@ -57,16 +58,25 @@ class TemplateSource(Source):
                 return source
             plan = plans.make(builder, namespace)
             try:
-                found = _source(plan.builder, builder.name, namespace.given.started)
+                found = _source(plan.builder, plan.name, namespace.given.started)
             except UnsupportedError as error:
                 return source.without(str(error))
             provisioning.check(plan, plans.folder)
             following.check(plan, plans.folder)
             return found
 
-        _check_name(builder)
-        variables = plans.values.declared
-        source = cls(name=builder.name, variables=variables, lacks=lacks, resolve=resolve)
+        def rename(given: Given) -> str:
+            name = plans.name(builder, given) if "{{" in builder.name else builder.name
+            _check_name(builder, name)
+            return name
+
+        source = cls(
+            name=builder.name,
+            variables=plans.values.declared,
+            lacks=lacks,
+            resolve=resolve,
+            rename=rename,
+        )
         object.__setattr__(source, "type", builder.type)  # each has its own
         return source
 
@@ -75,6 +85,10 @@ class TemplateSource(Source):
         found = replace(self, lacks=lacks)
         object.__setattr__(found, "type", self.type)
         return found
+
+    def call(self, given: Given) -> None:
+        assert self.rename is not None
+        object.__setattr__(self, "name", self.rename(given))
 
     def settled(self, namespace: Namespace) -> Source:
         assert self.resolve is not None
@@ -99,13 +113,12 @@ class TemplateSource(Source):
         raise SourceError(f"{resource} is of no source that there is")
 
 
-def _check_name(builder: Builder) -> None:
-    if not re.fullmatch(NAME, builder.name):
+def _check_name(builder: Builder, name: str) -> None:
+    if not re.fullmatch(NAME, name):
         place = builder.value.entries().get("name", builder.value)
         raise place.error(
-            f"the builder's name {builder.name!r} is part of what pytest calls its tests: it is of "
-            'letters, digits, ".", "_" and "-" here, begins with a letter or digit, and has no '
-            "expression"
+            f"the builder's name {name!r} is part of what pytest calls its tests: it is of "
+            'letters, digits, ".", "_" and "-" here, and begins with a letter or digit'
         )
 
 

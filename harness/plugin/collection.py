@@ -18,7 +18,7 @@ from harness.declared import Declared
 from harness.definition import ALL, BuildDefinition, definition_of, source_name
 from harness.errors import ConfigurationError, TemplateError
 from harness.follower import VARIABLES, Follower
-from harness.given import Namespace, Variables
+from harness.given import Given, Namespace, Variables
 from harness.plugin import checks, only, shares, tree, variables, worker
 from harness.plugin.after_image import AfterImageItem
 from harness.plugin.items import (
@@ -122,7 +122,10 @@ class BuildFile(pytest.File):
                 "folder above it, on the command line, and write @harness.build(...), or "
                 "name = harness.packer_template(...), at the beginning of a line"
             )
-        for problem in _problems(definitions, self.path):
+        for problem in (
+            *_naming_problems(definitions, variables.given(self.config)),
+            *_problems(definitions, self.path),
+        ):
             raise self.CollectError(problem)
         self.declared = variables.declare(self.module, Declared.of(names, definitions))
         for problem in self.declared.problems():
@@ -314,6 +317,16 @@ def _definitions(names: Mapping[str, object]) -> list[BuildDefinition]:
     for name, definition in found.values():
         definition.call(name)
     return [definition for _, definition in found.values()]
+
+
+def _naming_problems(definitions: Iterable[BuildDefinition], given: Given) -> Iterator[str]:
+    """What keeps sources from having their names, which a template's variables may be part of."""
+    for source in (source for definition in definitions for source in definition.sources):
+        if isinstance(source, Source):
+            try:
+                source.call(given)
+            except ConfigurationError as error:
+                yield str(error)
 
 
 def _problems(definitions: Iterable[BuildDefinition], path: Path) -> Iterator[str]:

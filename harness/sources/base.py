@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from harness.errors import SourceError
 from harness.events import Notice
-from harness.given import Namespace
+from harness.given import Given, Namespace
 from harness.model import LocalDemand
 from harness.options import Options
 from harness.pins import Pins
@@ -249,6 +249,14 @@ class Source(Options, abc.ABC):
     @abc.abstractmethod
     def launch(self, context: Context) -> Instance:
         """Start a machine; every resource goes into the journal before it is made."""
+
+    def call(self, given: Given) -> None:
+        """Take the name that variables make; default: it has its own.
+
+        Raises:
+            ConfigurationError: a value is missing or wrong.
+        """
+        del given
 
     def settled(self, namespace: Namespace) -> Source:
         """The source that takes part in a run, once variables have values; default: itself."""

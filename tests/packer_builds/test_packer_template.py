@@ -410,3 +410,34 @@ def test_a_test_that_reads_what_is_not_set_is_told(
     result = project.run("--only", "local")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*MissingValueError: the variable 'key' has no value, since CL*"])
+
+
+NAMED = {
+    "variables": {"stage": "test"},
+    "builders": [
+        {"type": "fake", "name": "web-{{user `stage`}}", "ssh_username": "{{build_name}}"}
+    ],
+    "provisioners": [
+        {"type": "shell", "inline": ["echo {{build `User`}}"], "only": ["web-{{user `stage`}}"]}
+    ],
+}
+
+
+def test_a_name_may_have_variables(project: Project) -> None:
+    write(project, NAMED, "web = harness.packer_template('build.json')\ndef test_it(web): pass\n")
+    assert "test_it[web-test]" in project.outcomes()
+    assert project.run("--var", "stage=prod", "--only", "web-prod", "-n", "2").ret == 0
+    assert "$ echo web-prod\n" in log(project, "web.web-prod")
+
+
+@pytest.mark.parametrize("stage", ["a b", "é", "a/b"])
+def test_a_name_that_no_test_could_have(project: Project, stage: str) -> None:
+    write(project, NAMED)
+    result = project.run("--var", f"stage={stage}")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([f"build.json:*: the builder's name 'web-{stage}' is part of *"])
+
+
+def test_a_name_without_its_value(project: Project) -> None:
+    write(project, {**NAMED, "variables": {"stage": None}})
+    project.run().stdout.fnmatch_lines(["*'stage'*"])

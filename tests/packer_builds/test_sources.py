@@ -118,12 +118,6 @@ def test_what_we_do_not_do_leaves_the_other_builds_alone(
     assert found.startswith("build.json:1:")
 
 
-@pytest.mark.parametrize("name", ["a b", "web-{{user `who`}}", "wéb", "a/b"])
-def test_a_name_that_no_test_could_have(name: str) -> None:
-    with pytest.raises(TemplateError, match=r"^build.json:1:\d+: the builder's name "):
-        settled({**DISK, "name": name}, who="me")
-
-
 def test_several_addresses_are_mirrors() -> None:
     urls = ["https://a.invalid/disk.qcow2", "https://b.invalid/disk.qcow2"]
     found = settled({**DISK, "iso_url": "", "iso_urls": urls})

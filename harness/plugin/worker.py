@@ -45,6 +45,7 @@ REFUSAL = "harness_refusal"
 
 _TAIL = 2048
 """Bytes of a build's output, and how often, in seconds."""
+_BEGIN_SECONDS = 0.1
 _TAIL_SECONDS = 0.5
 
 
@@ -176,7 +177,10 @@ class Worker:
     def wait_for_the_others(self, builds: Sequence[str]) -> None:
         """Begin when all workers could: a mistake in one's share must not cost any machine."""
         tell_ready(self._config, builds)
-        self._begun.wait()  # a signal ends it: the controller's STOP is one
+        # A signal ends it, the controller's STOP is one. Python may miss one that comes just before
+        # a wait without an end.
+        while not self._begun.wait(_BEGIN_SECONDS):
+            pass
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
